@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""
+How the two sides find each other: xenstore nodes and the way to Connected.
+
+``NODES`` says who writes which node; ``HANDSHAKE`` is the order of the steps
+up to Connected, each with what its party waits for.  The machines follow the
+same order, and the pages render both tables.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vtpm_ref.states import Role
+
+#: Name of the device in xenstore paths.
+DEVICE = "vtpm"
+
+#: The only value that every deployed peer accepts in a feature node.
+FEATURE_VALUE = "1"
+
+
+class XenbusState(IntEnum):
+    """
+    Value of a ``state`` node (xenbus.h, ``enum xenbus_state``).
+    """
+
+    UNKNOWN = 0
+    INITIALISING = 1
+    INIT_WAIT = 2
+    INITIALISED = 3
+    CONNECTED = 4
+    CLOSING = 5
+    CLOSED = 6
+    RECONFIGURING = 7
+    RECONFIGURED = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    Which device this is, as both sides know it before they meet.
+
+    :param frontend_id: domid of the domain that uses the TPM.
+    :param backend_id: domid of the domain that provides it.
+    :param device_id: number of the device within the frontend's domain.
+    """
+
+    frontend_id: int = 1
+    backend_id: int = 0
+    device_id: int = 0
+
+    @property
+    def frontend_dir(self) -> str:
+        """Absolute path of the frontend's nodes."""
+        return f"/local/domain/{self.frontend_id}/device/{DEVICE}/{self.device_id}"
+
+    @property
+    def backend_dir(self) -> str:
+        """Absolute path of the backend's nodes."""
+        home = f"/local/domain/{self.backend_id}/backend/{DEVICE}"
+        return f"{home}/{self.frontend_id}/{self.device_id}"
+
+    def path(self, role: Role, node: str) -> str:
+        """Absolute path of ``node`` in the directory of ``role``."""
+        home = self.frontend_dir if role is Role.FRONTEND else self.backend_dir
+        return f"{home}/{node}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """
+    One xenstore node: whose directory, who writes it, what stands in it.
+    """
+
+    name: str
+    home: Role
+    writer: str
+    value: str
+
+
+NODES = (
+    Node("backend", Role.FRONTEND, "toolstack", "path of the backend's directory"),
+    Node("backend-id", Role.FRONTEND, "toolstack", "domid of the backend, decimal"),
+    Node("state", Role.FRONTEND, "toolstack, then frontend", "xenbus state, decimal"),
+    Node("ring-ref", Role.FRONTEND, "frontend", "grant reference of the page, decimal"),
+    Node("event-channel", Role.FRONTEND, "frontend", "unbound port, decimal"),
+    Node("feature-protocol-v2", Role.FRONTEND, "frontend", "1"),
+    Node("frontend", Role.BACKEND, "toolstack", "path of the frontend's directory"),
+    Node("frontend-id", Role.BACKEND, "toolstack", "domid of the frontend, decimal"),
+    Node("state", Role.BACKEND, "toolstack, then backend", "xenbus state, decimal"),
+    Node("feature-protocol-v2", Role.BACKEND, "backend", "1"),
+)
+
+#: What the frontend publishes for the backend, in one transaction.
+PUBLISHED = ("ring-ref", "event-channel", "feature-protocol-v2")
+
+#: Frontend states in which a backend connects (clause connecting.backend-connects).
+FRONTEND_READY = frozenset({XenbusState.INITIALISED, XenbusState.CONNECTED})
+
+
+@dataclass(frozen=True)
+class HandshakeStep:
+    """
+    One step towards Connected.
+
+    :param role: who does it.
+    :param after: what it waits for, in words.
+    :param does: what it does, in words.
+    :param state: the state it then writes to its own ``state`` node, if any.
+    :param clause: the clause that orders it.
+    """
+
+    role: Role
+    after: str
+    does: str
+    state: XenbusState | None
+    clause: str
+
+
+HANDSHAKE = (
+    HandshakeStep(
+        Role.BACKEND,
+        "start",
+        "writes feature-protocol-v2",
+        XenbusState.INIT_WAIT,
+        "connecting.backend-feature",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "start (it need not wait for InitWait)",
+        "zeroes and grants the page, allocates the port, publishes its nodes",
+        XenbusState.INITIALISED,
+        "connecting.publish-first",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "frontend Initialised or Connected",
+        "checks the frontend's feature node, maps the page, binds the port",
+        XenbusState.CONNECTED,
+        "connecting.map-before-connected",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "its own Connected",
+        "looks at the page's state",
+        None,
+        "connecting.look-at-once",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "backend Connected",
+        "checks the backend's feature node",
+        XenbusState.CONNECTED,
+        "connecting.frontend-waits",
+    ),
+)
