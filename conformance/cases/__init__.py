@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+"""What a tester does to a target; one module per page."""
+
+from conformance.cases import connecting, exchange, packets, shared_page, states
+from conformance.cases.base import CASES, Case
+
+__all__ = ["CASES", "Case", "connecting", "exchange", "packets", "shared_page", "states"]

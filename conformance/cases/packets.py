@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Cases of the page on packets and their lengths."""
+
+from conformance.cases.base import backend_case, frontend_case
+from conformance.tester import BackendTester, FrontendTester, get_random, random_bytes
+
+
+def _resized(packet: bytes, size: int) -> bytes:
+    """``packet`` cut or filled to ``size`` bytes, its header saying so."""
+    sized = packet[:2] + size.to_bytes(4, "big") + packet[6:]
+    return (sized + bytes(max(0, size - len(sized))))[:size]
+
+
+@backend_case("packet.response-header/response")
+@backend_case("packet.response-length/response")
+@backend_case("packet.response-fits/response")
+@backend_case("packet.response-tag/response")
+def _exchange_backend(t: FrontendTester) -> None:
+    """Two legal exchanges, with responses of different size."""
+    t.prepare()
+    t.stimulus()
+    t.exchange(get_random(t.family, 8))
+    t.exchange(get_random(t.family, 32))
+
+
+@backend_case("packet.response-fits/255-extra-pages")
+def _little_room(t: FrontendTester) -> None:
+    """A request behind a list of 255 grant references."""
+    t.prepare()
+    t.stimulus()
+    t.submit(get_random(t.family, 32), grants=tuple(range(255)))
+    t.wait_answer()
+    t.fence()
+
+
+@backend_case("packet.response-tag/unknown-ordinal")
+def _unknown_ordinal(t: FrontendTester) -> None:
+    """A command that no TPM knows."""
+    t.prepare()
+    t.stimulus()
+    t.exchange(get_random(t.family)[:6] + b"\xde\xad\xbe\xef" + get_random(t.family)[10:])
+
+
+@backend_case("packet.response-header/empty-request", 0)
+@backend_case("packet.too-short-answered/0", 0)
+@backend_case("packet.too-short-answered/9", 9)
+def _too_short(t: FrontendTester, length: int) -> None:
+    """A request of {0} bytes."""
+    t.prepare()
+    t.stimulus()
+    t.submit(get_random(t.family), length=length)
+    t.wait_answer()
+    t.fence()
+
+
+@backend_case("packet.too-long-answered/4089", 4089)
+@backend_case("packet.too-long-answered/0xfffffff8", 0xFFFFFFF8)
+@backend_case("packet.too-long-answered/0xffffffff", 0xFFFFFFFF)
+def _too_long(t: FrontendTester, length: int) -> None:
+    """A request with length {0:#x}, which passes the end of the page."""
+    t.prepare()
+    t.stimulus()
+    t.submit(_resized(get_random(t.family), 4088), length=length)
+    t.wait_answer()
+    t.fence()
+
+
+@backend_case("packet.size-mismatch-answered/header-says-less", -1)
+@backend_case("packet.size-mismatch-answered/header-says-more", 1)
+def _mismatch(t: FrontendTester, surplus: int) -> None:
+    """A request whose header gives {0} more bytes than length."""
+    t.prepare()
+    t.stimulus()
+    request = get_random(t.family)
+    size = (len(request) + surplus).to_bytes(4, "big")
+    t.submit(request[:2] + size + request[6:])
+    t.wait_answer()
+    t.fence()
+
+
+@frontend_case("packet.request-header/nine-bytes", 9)
+@frontend_case("packet.request-fits/4088", 4088)
+@frontend_case("packet.request-fits/4089", 4089)
+def _ordered_size(t: BackendTester, size: int) -> None:
+    """An order to send {0} bytes."""
+    t.prepare()
+    t.stimulus()
+    t.answer_order(t.order(_resized(get_random(t.family), size)))
+    t.fence()
+
+
+@frontend_case("packet.request-length/header-says-less", -1)
+@frontend_case("packet.request-length/header-says-more", 1)
+def _ordered_mismatch(t: BackendTester, surplus: int) -> None:
+    """An order to send a packet whose header gives {0} more bytes than it has."""
+    t.prepare()
+    t.stimulus()
+    request = get_random(t.family)
+    size = (len(request) + surplus).to_bytes(4, "big")
+    t.answer_order(t.order(request[:2] + size + request[6:]))
+    t.fence()
+
+
+@frontend_case("packet.response-bounded/4089", 4089)
+@frontend_case("packet.response-bounded/0xffffffff", 0xFFFFFFFF)
+@frontend_case("packet.response-checked/0", 0)
+@frontend_case("packet.response-checked/9", 9)
+@frontend_case("packet.response-checked/one-less", 27)
+@frontend_case("packet.response-checked/one-more", 29)
+def _claimed_length(t: BackendTester, length: int) -> None:
+    """A response of 28 bytes (30 of a TPM 1.2) with length {0:#x}."""
+    t.prepare()
+    t.stimulus()
+    number = t.order()
+    t.wait_request()
+    t.answer(random_bytes(t.family), length=length)
+    t.wait_result(number)
+    t.fence()

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""
+From a trace to verdicts: runs the rules over it and weighs what they found.
+
+Nothing but the trace is looked at, so a live run, a file and a lab are judged
+by the same code.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from conformance import clauses, trace
+from conformance.rules import RULES, Finding, Rule
+from conformance.scene import Scene
+from conformance.trace import TraceReader
+from vtpm_ref.states import Role
+
+#: What a target that falls silent after the stimulus owes the case.
+OWED = frozenset(
+    {
+        "an answer",
+        "a request",
+        "a result",
+        "Connected of the backend",
+        "Connected of the frontend",
+        "nodes of the frontend",
+    }
+)
+
+
+class Verdict(str, Enum):
+    """What came of a clause; earlier ones outrank later ones."""
+
+    BROKEN = "broken"
+    INCONCLUSIVE = "inconclusive"
+    KEPT = "kept"
+    NOT_EXERCISED = "not exercised"
+    NOT_OBSERVABLE = "not observable"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass
+class ClauseResult:
+    """
+    What one or more traces say of one clause, for one role.
+
+    :ivar occasions: how often the clause could have been broken.
+    :ivar can_pass: whether the evidence was good enough to pass.
+    :ivar findings: the breaches that were kept, with the trace of each.
+    :ivar unclear: why it is inconclusive, empty if it is not.
+    """
+
+    clause: str
+    role: Role
+    occasions: int = 0
+    breaches: int = 0
+    can_pass: bool = True
+    missing: tuple[str, ...] = ()
+    findings: list[tuple[str, Finding]] = field(default_factory=list)
+    unclear: str = ""
+    inapplicable: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; the worst of what was seen decides."""
+        if self.breaches:
+            return Verdict.BROKEN
+        if self.unclear:
+            return Verdict.INCONCLUSIVE
+        if not self.can_pass:
+            return Verdict.NOT_OBSERVABLE
+        if self.occasions:
+            return Verdict.KEPT
+        return Verdict.NOT_APPLICABLE if self.inapplicable else Verdict.NOT_EXERCISED
+
+    def add(self, other: "ClauseResult") -> None:
+        """Take in what another trace says of the same clause and role."""
+        self.occasions += other.occasions
+        self.breaches += other.breaches
+        self.can_pass = self.can_pass and other.can_pass
+        self.missing = self.missing or other.missing
+        self.findings += other.findings
+        self.unclear = self.unclear or other.unclear
+        self.inapplicable = self.inapplicable or other.inapplicable
+
+
+@dataclass
+class Judgement:
+    """
+    All results of one trace.
+
+    :ivar trouble: what the adapter did wrong, empty if nothing.
+    :ivar setup_failed: why the case never came to its stimulus, if so.
+    """
+
+    path: str
+    header: trace.Header
+    results: dict[tuple[str, Role], ClauseResult]
+    events: int = 0
+    complete: bool = True
+    trouble: str = ""
+    setup_failed: str = ""
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """Ids of the clauses that were broken."""
+        return frozenset(key[0] for key, r in self.results.items() if r.breaches)
+
+
+class Judge:
+    """
+    Judges the events of one trace, as they come.
+
+    :param only: ids of the clauses to judge; all if left out.
+    """
+
+    def __init__(self, header: trace.Header, only: Iterable[str] | None = None) -> None:
+        self.scene = Scene(header)
+        self.line = 1
+        self._header = header
+        self._case_clause = header.case.split("/")[0]
+        self._case_findings: list[Finding] = []
+        self._trouble = ""
+        self._note = ""
+        self._phase = ""
+        chosen = set(RULES if only is None else only)
+        known = clauses.load()
+        self._rules = [
+            RULES[clause](self.scene, role, lambda: self.line)
+            for clause in RULES
+            if clause in chosen
+            for role in sorted(self.scene.judged)
+            if known[clause].role in ("both", role.value)
+        ]
+
+    def feed(self, event: trace.AnyEvent) -> None:
+        """Take in one event."""
+        self.line += 1
+        self.scene.feed(event)
+        kind = type(event)
+        if kind is trace.Silence:
+            self._silence(event)
+        elif kind is trace.Exit:
+            self._exit(event)
+        elif kind is trace.Trouble:
+            self._trouble = self._trouble or event.what
+        elif kind is trace.Phase:
+            self._phase = event.name
+            if event.name == "end":
+                self._note = event.note
+
+    def finish(self, path: str = "", *, complete: bool = True) -> Judgement:
+        """The trace is over; weigh what was found."""
+        self.scene.end()
+        results = {(rule.clause, rule.role): self._weigh(path, rule) for rule in self._rules}
+        for (clause, _), result in results.items():
+            if clause == self._case_clause:
+                self._weigh_case(path, result)
+            if not complete and not result.breaches:
+                result.unclear = "the trace is incomplete"
+        return Judgement(
+            path,
+            self._header,
+            results,
+            events=self.line - 1,
+            complete=complete,
+            trouble=self._trouble,
+            setup_failed=self._note,
+        )
+
+    def _weigh(self, path: str, rule: Rule) -> ClauseResult:
+        return ClauseResult(
+            rule.clause,
+            rule.role,
+            rule.occasions,
+            rule.breaches,
+            rule.can_pass,
+            () if rule.can_pass else rule.needs,
+            [(path, finding) for finding in rule.findings],
+            rule.unclear,
+        )
+
+    def _weigh_case(self, path: str, result: ClauseResult) -> None:
+        """A crash or silence after the stimulus breaks the case's own clause."""
+        known = {finding.line for _, finding in result.findings}
+        fresh = [finding for finding in self._case_findings if finding.line not in known]
+        result.breaches += len(fresh)
+        result.findings += [(path, finding) for finding in fresh]
+        if self._trouble and not result.breaches:
+            result.unclear = f"trouble with the adapter: {self._trouble}"
+
+    def _silence(self, event: trace.Silence) -> None:
+        if self._phase in ("stimulus", "fence") and event.awaited in OWED:
+            how = "and rests" if event.certain else f"within {event.seconds:g} s"
+            if not self._case_findings:
+                happened = f"silence: none came {how}"
+                self._case_findings.append(Finding(event.awaited, happened, self.line))
+
+    def _exit(self, event: trace.Exit) -> None:
+        if self._phase in ("stimulus", "fence"):
+            happened = f"the target ended: {event.how}"
+            self._case_findings.append(Finding("the target goes on", happened, self.line))
+
+
+def judge(reader: TraceReader, only: Iterable[str] | None = None) -> Judgement:
+    """
+    Judge a whole trace.
+
+    :raises TraceError: it was cut off or altered.
+    """
+    judge = Judge(reader.header, only)
+    for event in reader:
+        judge.feed(event)
+    return judge.finish(str(reader.path), complete=reader.complete)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""
+The memory link: the target is a Python object, every step of it is seen.
+
+There is no clock.  When the target rests and what was awaited has not come, it
+cannot come any more, and the wait ends at once.
+"""
+
+from collections.abc import Callable
+
+from conformance.driver import Driver
+from conformance.errors import AdapterError
+from conformance.links.base import ALWAYS_EXACT, Link, Outcome
+from conformance.recorder import Recorder
+from conformance.targets import Target
+from vtpm_ref.page import PAGE_SIZE
+from vtpm_ref.states import Role
+from vtpm_ref.steps import Answer
+from vtpm_ref.xenbus import Place
+
+#: Everything a Python object does passes through the link's hands.
+EVIDENCE = {**ALWAYS_EXACT, "loads": "exact", "stores": "exact", "events": "exact"}
+
+#: Steps within one wait after which a target that never rests is not waited for.
+MOST_STEPS = 20000
+
+
+class MemoryLink(Link):
+    """
+    A target made by ``factory(place)``, and the hands of its machine.
+    """
+
+    def __init__(
+        self,
+        judged: Role,
+        place: Place,
+        recorder: Recorder,
+        factory: Callable[[Place], Target],
+    ) -> None:
+        super().__init__(judged, place, recorder)
+        self._factory = factory
+        self._driver: Driver | None = None
+
+    def start(self) -> None:
+        """
+        Make the target.
+
+        :raises AdapterError: the factory raised, or made no target.
+        """
+        self._driver = self._make(self._factory, self.judged, self._ring)
+
+    def stop(self) -> None:
+        """A target in memory needs no end."""
+        self._driver = None
+
+    def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
+        """See ``Link.wait``; ``limit`` bounds only a TPM that really works."""
+        for _ in range(MOST_STEPS):
+            if ready():
+                return True
+            if not self._step(limit):
+                break
+        else:
+            self.recorder.event("silence", awaited=awaited, seconds=limit)
+            return False
+        self.recorder.event("silence", awaited=awaited, seconds=0.0, certain=True)
+        return False
+
+    def settle(self, limit: float, *, nodes: bool = False) -> None:
+        """See ``Link.settle``; until the target rests."""
+        for _ in range(MOST_STEPS):
+            if not self._step(0):
+                return
+
+    def _step(self, limit: float) -> bool:
+        """One step of the target; ``False`` when it rests or has crashed."""
+        if self._driver is None or self.exited:
+            return False
+        try:
+            return self._advance(self._driver, limit)
+        except Exception as error:
+            self.exited = f"raised {error!r}"
+            self.recorder.event("exit", how=self.exited)
+            return False
+
+    def _make(
+        self, factory: Callable[[Place], Target], role: Role, ring: Callable[[], None]
+    ) -> Driver:
+        """Make the target that plays ``role``; ``ring`` brings its events to the peer."""
+        try:
+            target = factory(self.place)
+            self.family = target.tpm.family if target.tpm else target.family
+            if role is self.judged:
+                self.can = target.can
+            return MemoryHands(self, role, ring).drive(target)
+        except AdapterError:
+            raise
+        except Exception as error:
+            raise AdapterError(f"the factory of the target failed: {error!r}") from error
+
+    def _advance(self, driver: Driver, limit: float) -> bool:
+        return driver.step() or driver.finish_work(limit)
+
+    def _ring(self) -> None:
+        """The target notified."""
+        self.events += 1
+
+    def _signal(self) -> None:
+        if self._driver is not None:
+            self._driver.event()
+
+    def _order(self, number: int, do: str, packet: bytes, locality: int) -> None:
+        if self._driver is not None:
+            self._driver.order(number, do, packet, locality)
+
+
+class MemoryHands:
+    """
+    One role's side of a link; records each step as it is taken.
+
+    :param ring: brings a notification to the peer.
+    """
+
+    def __init__(self, link: Link, role: Role, ring: Callable[[], None]) -> None:
+        self._link = link
+        self._role = role
+        self._ring = ring
+        self._page: memoryview | None = None
+        self._driver: Driver | None = None
+
+    def drive(self, target: Target) -> Driver:
+        """The driver of ``target``, whose hands these become."""
+        self._driver = Driver(target.machine, self, target.tpm)
+        return self._driver
+
+    def load(self, at: int, size: int) -> bytes:
+        data = bytes(self._mapped[at : at + size])
+        self._link.recorder.load(self._role.value, at, data)
+        return data
+
+    def store(self, at: int, data: bytes) -> None:
+        self._link.recorder.store(self._role.value, at, data)
+        self._mapped[at : at + len(data)] = data
+
+    def notify(self) -> None:
+        self._link.recorder.notify(self._role.value)
+        self._ring()
+
+    def grant(self, domid: int) -> int:
+        gref = self._link.grant(self._role)
+        self._page = self._link._page_of(gref)
+        # A page that was used before: whoever grants it has to clear it.
+        self._page[:] = b"\xa5" * PAGE_SIZE
+        self._link.recorder.store(self._role.value, 0, bytes(self._page))
+        return gref
+
+    def map(self, domid: int, gref: int) -> bool:
+        possible = self._link.map(self._role, gref)
+        if possible:
+            self._page = self._link._page_of(gref)
+        return possible
+
+    def bind(self, domid: int, port: int | None) -> int | None:
+        bound = self._link.bind(self._role, port)
+        if self._driver is not None and bound is not None and port is not None:
+            self._driver.event()  # binding raises one event, as Xen does it
+        return bound
+
+    def read_node(self, path: str) -> str | None:
+        return self._link.store_.read(self._domid, path)
+
+    def write_nodes(self, nodes: tuple[tuple[str, str], ...]) -> None:
+        store = self._link.store_
+        tx = store.start(self._domid) if len(nodes) > 1 else 0
+        for path, text in nodes:
+            store.write(self._domid, path, text, tx)
+        if tx:
+            store.end(self._domid, tx, commit=True)
+
+    def watch_node(self, path: str) -> None:
+        def fire(watched: str, token: str, changed: str) -> None:
+            if self._driver is not None:
+                self._driver.changed(changed)
+
+        self._link.store_.watch(self._domid, path, path, fire)
+
+    def deliver(self, order: int, answer: Answer, why: str) -> None:
+        self._link.recorder.event(
+            "result", id=order, outcome=answer.outcome, packet=answer.packet.hex(), why=why
+        )
+        self._link.results[order] = Outcome(answer.outcome, answer.packet, why)
+
+    @property
+    def _domid(self) -> int:
+        return self._link._domid(self._role)
+
+    @property
+    def _mapped(self) -> memoryview:
+        if self._page is None:
+            raise RuntimeError("the target touched the page before it had one")
+        return self._page

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: MIT
+"""
+The process link: the target is a program, in any language.
+
+What it inherits and says is on the page ``spec/adapter.md``.  The judge sees
+the page only when it looks, so stores of the target are sampled; requests,
+xenstore operations and orders pass through its hands and are exact.
+"""
+
+import json
+import mmap
+import os
+import select
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from conformance.errors import AdapterError
+from conformance.links.base import ALWAYS_EXACT, Link, Outcome
+from conformance.links.program import Outlet, Program
+from conformance.links.xenstore_wire import StoreServer, take_messages
+from conformance.recorder import Recorder
+from vtpm_ref.packet import Family
+from vtpm_ref.page import PAGE_SIZE
+from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
+
+#: What is seen of a program: see the module's docstring.
+EVIDENCE = {**ALWAYS_EXACT, "loads": "none", "stores": "sampled", "events": "exact"}
+
+#: Version of the adapter page.
+PROTOCOL = 1
+
+#: Seconds, before the multiplier, until a started program says that it is ready.
+START_LIMIT = 10.0
+
+#: Wake-ups within one wait after which events are only counted every 10 ms.
+FLOOD = 100
+
+_OUTCOMES = ("response", "cancelled", "refused", "failed", "timed-out", "closed")
+
+
+class ProcessLink(Link):
+    """
+    A target that is started as ``command``, without a shell.
+
+    :param scale: multiplier of every limit, for slow machines.
+    """
+
+    def __init__(
+        self, judged: Role, place: Place, recorder: Recorder, command: str, scale: float = 1.0
+    ) -> None:
+        self._memory_fd = _sealed_memory(self.PAGES * PAGE_SIZE)
+        super().__init__(judged, place, recorder)
+        self._command = command
+        self._scale = scale
+        self._port: int | None = None
+        self._wait_fds: list[int] = []
+        self._signal_fds: list[int] = []
+        self._program: Program | None = None
+        self._ready = False
+        self._wakes = 0
+        self._owes_read = False
+        self._store_buffer = bytearray()
+
+    def _make_memory(self) -> Any:
+        return mmap.mmap(self._memory_fd, self.PAGES * PAGE_SIZE)
+
+    def start(self) -> None:
+        """See ``Link.start``."""
+        flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
+        self._wait_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
+        self._signal_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
+        ours, theirs = socket.socketpair()
+        self._socket = ours
+        ours.setblocking(False)
+        fds = [self._memory_fd, theirs.fileno(), *self._wait_fds, *self._signal_fds]
+        try:
+            self._program = Program(shlex.split(self._command), fds, self.recorder)
+        finally:
+            store_fd = theirs.fileno()
+            theirs.close()
+        self._outlet = Outlet(ours.fileno())
+        self._server = StoreServer(self.store_, self._domid(self.judged), self._send_store)
+        self._poll = select.poll()
+        for fd in (self._program.stdout, self._program.stderr, ours.fileno()):
+            self._poll.register(fd, select.POLLIN)
+        self._say_start(store_fd)
+        self._wait_ready()
+
+    def stop(self) -> None:
+        """See ``Link.stop``; the target gets the time to end by itself."""
+        if self._program is not None:
+            self._socket.close()  # a target that waits for xenstore is not to wait for ever
+            self._program.end(2.0 * self._scale)
+        for fd in (*self._wait_fds, *self._signal_fds):
+            os.close(fd)
+        self._wait_fds, self._signal_fds, self._program = [], [], None
+        self.page = None
+        self.memory.release()
+        if self._memory_fd >= 0:
+            os.close(self._memory_fd)
+            self._memory_fd = -1
+
+    def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
+        """See ``Link.wait``."""
+        self._wakes = 0
+        deadline = time.monotonic() + limit
+        while not ready():
+            rest = deadline - time.monotonic()
+            if rest <= 0 or self.exited is not None:
+                certain = self.exited is not None
+                self.recorder.event("silence", awaited=awaited, seconds=limit, certain=certain)
+                return False
+            self._pump(rest)
+        return True
+
+    def settle(self, limit: float, *, nodes: bool = False) -> None:
+        """See ``Link.settle``; until it has read its eventfd, or followed its watch."""
+        deadline = time.monotonic() + min(limit, 0.5 * self._scale)
+        while self.exited is None and time.monotonic() < deadline:
+            if not (self._owes_read if nodes else self._event_pending()):
+                break
+            self._pump(0.001)
+
+    def bind(self, role: Role, remote: int | None) -> int | None:
+        """See ``Link.bind``; a target that binds finds one event pending."""
+        port = super().bind(role, remote)
+        if role is self.judged and port is not None:
+            self._port = port
+            self._poll.register(self._signal_fds[port], select.POLLIN)
+            if remote is not None:
+                self._signal()
+        return port
+
+    # What goes to the target.
+
+    def _signal(self) -> None:
+        if self._port is not None:
+            os.eventfd_write(self._wait_fds[self._port], 1)
+
+    def _order(self, number: int, do: str, packet: bytes, locality: int) -> None:
+        order = {"msg": "order", "id": number, "do": do}
+        if do == "send":
+            order |= {"locality": locality, "packet": packet.hex()}
+        self._say(order)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._program is not None:
+            self._program.stdin.send(json.dumps(message).encode() + b"\n")
+
+    def _say_start(self, store_fd: int) -> None:
+        place = self.place
+        self._say(
+            {
+                "msg": "start",
+                "protocol": PROTOCOL,
+                "role": self.judged.value,
+                "frontend": place.frontend_id,
+                "backend": place.backend_id,
+                "device": place.device_id,
+                "memory_fd": self._memory_fd,
+                "pages": self.PAGES,
+                "store_fd": store_fd,
+                "wait_fds": ",".join(map(str, self._wait_fds)),
+                "signal_fds": ",".join(map(str, self._signal_fds)),
+            }
+        )
+
+    def _send_store(self, data: bytes) -> None:
+        self._owes_read = self._owes_read or data[0] == 15
+        self._outlet.send(data)
+
+    # What comes from the target.
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_LIMIT * self._scale
+        while not self._ready:
+            rest = deadline - time.monotonic()
+            if self.exited is not None:
+                raise AdapterError(f"the target ended before it was ready: {self.exited}")
+            if rest <= 0:
+                limit = START_LIMIT * self._scale
+                raise AdapterError(f"the target did not say 'ready' within {limit:g} s")
+            self._pump(rest)
+
+    def _pump(self, timeout: float) -> None:
+        """Wait for whatever comes first from the target, and take it in."""
+        program = self._program
+        assert program is not None
+        program.stdin.flush()
+        self._outlet.flush()
+        event_fd = self._signal_fds[self._port] if self._port is not None else -1
+        if self._wakes > FLOOD:
+            timeout = self._hold_back(event_fd, timeout)
+        for fd, _ in self._poll.poll(max(0, int(timeout * 1000 + 0.999))):
+            if fd == event_fd:
+                self._take_events(fd)
+            elif fd == program.stdout:
+                self._take_output()
+            elif fd == program.stderr:
+                if not program.take_errors():
+                    self._poll.unregister(fd)
+            else:
+                self._take_store()
+
+    def _hold_back(self, event_fd: int, timeout: float) -> float:
+        """Let a flood of events add up for 10 ms instead of taking each."""
+        self._poll.unregister(event_fd)
+        self._poll.poll(10)
+        self._poll.register(event_fd, select.POLLIN)
+        return max(0.0, timeout - 0.01)
+
+    def _take_events(self, fd: int) -> None:
+        count = os.eventfd_read(fd)
+        self._wakes += 1
+        self.events += count
+        self.recorder.notify(self.judged.value, count)
+
+    def _take_output(self) -> None:
+        assert self._program is not None
+        for line in self._program.take_lines():
+            self._take_line(line)
+        if self._program.ended:
+            self._poll.unregister(self._program.stdout)
+            if self._port is not None and self._readable(self._signal_fds[self._port]):
+                self._take_events(self._signal_fds[self._port])
+            self.exited = self._program.exit_status(0.5 * self._scale)
+            if self.exited is None:
+                raise AdapterError("the target closed its stdout but goes on")
+            self.recorder.event("exit", how=self.exited)
+
+    def _take_store(self) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._poll.unregister(self._socket.fileno())
+            if not self._program_is_ending():
+                raise AdapterError("the target closed its xenstore socket but goes on")
+            return
+        self._store_buffer += data
+        for message in take_messages(self._store_buffer):
+            self._owes_read = False
+            self._server.handle(message)
+
+    def _program_is_ending(self) -> bool:
+        """Whether stdout is closed as well, so that the end shows there."""
+        return self._program is not None and self._program.is_over(0.5 * self._scale)
+
+    def _take_line(self, line: bytes) -> None:
+        message = parse_line(line)
+        kind = message["msg"]
+        if kind == "ready":
+            self._take_ready(message)
+        elif kind == "result":
+            self._take_result(message)
+        elif kind in ("grant", "revoke", "map", "unmap", "bind", "unbind"):
+            self._answer(message)
+        else:
+            raise AdapterError(f"the target sent a line with the unknown msg {kind!r}: {_cut(line)}")
+
+    def _take_ready(self, message: dict[str, Any]) -> None:
+        if message.get("protocol") != PROTOCOL:
+            raise AdapterError(
+                f"the target speaks version {message.get('protocol')!r} of the adapter page;"
+                f" this judge speaks {PROTOCOL}"
+            )
+        tpm = message.get("tpm", "none")
+        if tpm not in tuple(Family):
+            raise AdapterError(f"the target's tpm is {tpm!r}; it can be 1.2, 2.0 or none")
+        self.family = Family(tpm)
+        self.can = frozenset(filter(None, str(message.get("can", "")).split(",")))
+        self._ready = True
+
+    def _take_result(self, message: dict[str, Any]) -> None:
+        outcome = message.get("is")
+        if outcome not in _OUTCOMES:
+            raise AdapterError(f"a result is {outcome!r}; it can be {', '.join(_OUTCOMES)}")
+        number, why = _number(message, "id"), str(message.get("why", ""))
+        try:
+            packet = bytes.fromhex(str(message.get("packet", "")))
+        except ValueError as error:
+            raise AdapterError("the packet of a result is not in hexadecimal digits") from error
+        self.recorder.event(
+            "result", id=number, outcome=outcome, packet=packet.hex(), why=why
+        )
+        self.results[number] = Outcome(str(outcome), packet, why)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        """Carry out a request of the target, or refuse it."""
+        kind, role = message["msg"], self.judged
+        reply: dict[str, Any] = {"msg": "done", "id": _number(message, "id")}
+        refusal = ""
+        if kind in ("grant", "map", "bind") and message.get("domid") != self._domid(role.peer):
+            refusal = "that domain is not the peer"
+        elif kind == "grant":
+            reply["gref"] = self.grant(role)
+        elif kind == "map":
+            refusal = "" if self.map(role, _number(message, "gref")) else "no such grant"
+        elif kind == "bind":
+            remote = _number(message, "port") if "port" in message else None
+            reply["port"] = self.bind(role, remote)
+            refusal = "no such port" if reply["port"] is None else ""
+        self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
+
+    def _event_pending(self) -> bool:
+        return self._port is not None and self._readable(self._wait_fds[self._port])
+
+    @staticmethod
+    def _readable(fd: int) -> bool:
+        return bool(select.select([fd], [], [], 0)[0])
+
+
+def _sealed_memory(size: int) -> int:
+    """A memfd of ``size`` bytes that nobody can shrink or grow."""
+    import fcntl
+
+    fd = os.memfd_create("vtpm-grants", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(fd, size)
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """
+    One line of the target as a flat JSON object with a ``msg``.
+
+    :raises AdapterError: it is none; the error shows the line.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise AdapterError(f"the target printed what is not JSON on its stdout: {_cut(line)}") from error
+    if not isinstance(message, dict) or not isinstance(message.get("msg"), str):
+        raise AdapterError(f"the target printed a line without a msg: {_cut(line)}")
+    return message
+
+
+def _number(message: dict[str, Any], key: str) -> int:
+    value = message.get(key)
+    if not isinstance(value, int) or not 0 <= value < 1 << 32:
+        raise AdapterError(f"{key} of the target's {message['msg']} is {value!r}, not a number")
+    return value
+
+
+def _cut(line: bytes) -> str:
+    """A line as it can be shown: readable, and not too long."""
+    text = line.decode("utf-8", "backslashreplace")
+    return repr(text if len(text) <= 120 else text[:117] + "...")

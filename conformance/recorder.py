@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""
+Writes a trace, so that nothing recorded is lost on a crash, a kill or a full disk.
+
+Standard library only: this also runs in a lab's dom0.  The file is mapped
+shared, so what was recorded outlives a killed process without a system call
+for each event; its space is reserved ahead, so a full disk is an error in
+``RecordingError``, not a signal.  Each line carries a checksum of itself and
+of all lines before it.
+"""
+
+import json
+import mmap
+import os
+import time
+from pathlib import Path
+from zlib import crc32
+
+from conformance.errors import RecordingError
+
+#: Bytes by which the file is extended at a time.
+CHUNK = 1 << 18
+
+#: Version of the trace format.
+FORMAT = 1
+
+_SEAL = b',"crc":"%08x"}\n'
+
+
+class Recorder:
+    """
+    Appends events to one trace file; ``close`` adds the footer.
+
+    It also keeps, for each connection, ``images``: the page as the trace
+    implies it, so that a look at the page records only what is new.
+
+    :raises RecordingError: the file cannot be made or extended.
+    """
+
+    def __init__(self, path: Path, header: dict[str, object]) -> None:
+        self.path = path
+        self.events = 0
+        self.images: dict[int, bytearray] = {}
+        self._crc = 0
+        self._size = 0
+        self._end = 0
+        self._start = time.monotonic_ns()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        except OSError as error:
+            raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
+        self._grow(CHUNK)
+        self._append(json.dumps({"e": "header", "format": FORMAT, **header}).encode())
+
+    def image(self, connection: int) -> bytearray:
+        """The page of ``connection`` as the trace implies it; zero at first."""
+        if connection not in self.images:
+            self.images[connection] = bytearray(4096)
+        return self.images[connection]
+
+    def load(self, by: str, at: int, data: bytes, connection: int = 0) -> None:
+        """Record that ``by`` loaded ``data`` at offset ``at``."""
+        self._access("load", by, at, data, connection)
+
+    def store(self, by: str, at: int, data: bytes, connection: int = 0) -> None:
+        """Record that ``by`` stored ``data`` at offset ``at``."""
+        self._access("store", by, at, data, connection)
+
+    def sample(self, page: bytes, connection: int = 0) -> None:
+        """Record a look at the whole page from outside: what is new in it."""
+        image = self.image(connection)
+        low, data = difference(image, page)
+        image[low : low + len(data)] = data
+        self._line(f'"e":"sample","size":{len(page)},"at":{low},"data":"{data.hex()}"', connection)
+
+    def notify(self, by: str, count: int = 1, connection: int = 0) -> None:
+        """Record that ``by`` notified its peer ``count`` times."""
+        self._line(f'"e":"notify","by":"{by}","count":{count}', connection)
+
+    def event(self, kind: str, connection: int = 0, **fields: object) -> None:
+        """Record any other event of the format (see ``conformance.trace``)."""
+        self._line(json.dumps({"e": kind, **fields})[1:-1], connection)
+
+    def close(self) -> None:
+        """Add the footer and cut the file to its length; safe to call twice."""
+        if self._fd < 0:
+            return
+        self._append(b'{"e":"footer","events":%d}' % self.events)
+        self._map.close()
+        os.ftruncate(self._fd, self._end)
+        os.close(self._fd)
+        self._fd = -1
+
+    def _access(self, kind: str, by: str, at: int, data: bytes, connection: int) -> None:
+        self.image(connection)[at : at + len(data)] = data
+        self._line(f'"e":"{kind}","by":"{by}","at":{at},"data":"{data.hex()}"', connection)
+
+    def _line(self, fields: str, connection: int) -> None:
+        self.events += 1
+        elapsed = time.monotonic_ns() - self._start
+        where = f',"c":{connection}' if connection else ""
+        self._append(f'{{{fields},"t":{elapsed}{where}}}'.encode())
+
+    def _append(self, line: bytes) -> None:
+        self._crc = crc32(line, self._crc)
+        sealed = line[:-1] + _SEAL % self._crc
+        end = self._end + len(sealed)
+        if end > self._size:
+            self._grow(max(CHUNK, len(sealed)))
+        self._map[self._end : end] = sealed
+        self._end = end
+
+    def _grow(self, by: int) -> None:
+        try:
+            os.posix_fallocate(self._fd, self._size, by)
+        except OSError as error:
+            raise RecordingError(
+                f"{self.path}: {error.strerror}; what was recorded up to here is kept"
+            ) from error
+        self._size += by
+        if self._size == by:
+            self._map = mmap.mmap(self._fd, self._size)
+        else:
+            self._map.resize(self._size)
+
+
+def difference(old: bytes | bytearray, new: bytes) -> tuple[int, bytes]:
+    """
+    The shortest run of ``new`` that covers all differences from ``old``.
+
+    :return: its offset and bytes; ``(0, b"")`` when both are equal.
+    """
+    if old == new:
+        return 0, b""
+    low = next(i for i in range(len(new)) if old[i] != new[i])
+    high = next(i for i in range(len(new), 0, -1) if old[i - 1] != new[i - 1])
+    return low, new[low:high]

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the page on one exchange."""
+
+from conformance import trace
+from conformance.rules.base import Rule, rule
+from conformance.rules.states import _offending, name_of
+from conformance.scene import Answer, Request
+from vtpm_ref import page
+from vtpm_ref.states import Role, State
+
+#: Surplus events that are put down to the link while stores are only sampled.
+TOLERATED_EVENTS = 100
+
+
+def _touches_packet(at: int, new: bytes) -> bool:
+    """Whether a change reaches anything but the padding byte."""
+    return at + len(new) > page.HEADER_SIZE or not at <= page.PAD.offset < at + len(new)
+
+
+class _BytesBeforeState(Rule):
+    """Bytes of a packet that were stored after the state that announces them."""
+
+    writer: Role
+    announced: tuple[State, ...]
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._late = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is self.writer and new in self.announced:
+            self._late = False
+
+    def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
+        late = by is self.writer and dated and self.scene.state in self.announced
+        if late and not self._late and _touches_packet(at, new):
+            self._late = True
+            state = name_of(self.scene.state)
+            self.broken(f"all of it stored before {state}", _offending(at, old, new))
+
+
+@rule("exchange.request-before-state", "stores")
+class RequestBeforeState(_BytesBeforeState):
+    """A request that is completed after SUBMIT."""
+
+    writer, announced = Role.FRONTEND, (State.SUBMIT,)
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if not self._late:
+            self.kept()
+
+
+@rule("exchange.response-before-state", "stores")
+class ResponseBeforeState(_BytesBeforeState):
+    """A response that is completed after FINISH."""
+
+    writer, announced = Role.BACKEND, (State.FINISH,)
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if answer.state == State.FINISH:
+            self.kept()
+
+
+class _Notifies(Rule):
+    """A state that was written without an event after it."""
+
+    states: tuple[State, ...]
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._owed: int | None = None
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is self.role and new in self.states:
+            self._owed = new
+
+    def on_notify(self, by: Role, count: int) -> None:
+        if by is self.role:
+            if self._owed is not None or self.scene.state in self.states:
+                self.kept()
+            self._owed = None
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        if silence.awaited == "an event" and self.scene.state in self.states:
+            self.broken("an event", f"{name_of(self.scene.state)} and no event")
+            self._owed = None
+
+
+@rule("exchange.submit-notifies")
+class SubmitNotifies(_Notifies):
+    """SUBMIT or CANCEL without an event."""
+
+    states = (State.SUBMIT, State.CANCEL)
+
+
+@rule("exchange.answer-notifies")
+class AnswerNotifies(_Notifies):
+    """FINISH or IDLE without an event."""
+
+    states = (State.FINISH, State.IDLE)
+
+
+@rule("exchange.spurious-events")
+class SpuriousEvents(Rule):
+    """A reaction to an event for which ``state`` gives no cause."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._fresh = False
+        self._spurious = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is not self.role:
+            if self._spurious:
+                self.kept()
+            self._fresh, self._spurious = True, False
+        elif self._spurious and self.scene.request is not None:
+            self._react(f"{name_of(new)} over {name_of(old)}")
+
+    def on_notify(self, by: Role, count: int) -> None:
+        if by is not self.role and self.scene.request is not None:
+            self._spurious = not self._fresh
+            self._fresh = False
+
+    def on_result(self, result: trace.Result) -> None:
+        if self.role is Role.FRONTEND and self._spurious and self.scene.state == State.SUBMIT:
+            self._react(f"the order ended as {result.outcome}")
+
+    def _react(self, how: str) -> None:
+        self._spurious = False
+        self.broken("nothing: state asks for nothing", how)
+
+
+@rule("exchange.event-per-change", "stores", "events")
+class EventPerChange(Rule):
+    """More events than stores to ``state``."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._changes = 0
+        self._events = 0
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is self.role:
+            self._changes += 1
+
+    def on_notify(self, by: Role, count: int) -> None:
+        if by is not self.role:
+            return
+        self._events += count
+        allowed = self._changes + (0 if self.can_pass else TOLERATED_EVENTS)
+        said = f"{self._events} events for {self._changes} stores"
+        self.check(self._events <= allowed, "one event for each store to state", said)
+
+
+@rule("exchange.answered")
+class Answered(Rule):
+    """A well-formed request that got no answer."""
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if request.well_formed:
+            self.kept()
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        request = self.scene.request
+        if silence.awaited == "an answer" and request is not None and request.well_formed:
+            seconds = "" if silence.certain else f" within {silence.seconds:g} s"
+            self.broken("FINISH or IDLE", f"state stayed {name_of(self.scene.state)}{seconds}")
+
+
+@rule("exchange.no-acknowledge")
+class NoAcknowledge(Rule):
+    """A request over FINISH that got no answer, where one over IDLE did."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._answers_over_idle = False
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if request.over == State.FINISH:
+            self.kept()
+        else:
+            self._answers_over_idle = True
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        request = self.scene.request
+        if request is None or not request.well_formed or silence.awaited != "an answer":
+            return
+        if request.over == State.FINISH and self._answers_over_idle and self.scene.phase == "setup":
+            self.broken("an answer, as over IDLE", "no answer to SUBMIT over FINISH")
+
+
+class _OnOwnResult(Rule):
+    """A rule on the result of the order that the request in the page carries out."""
+
+    def on_result(self, result: trace.Result) -> None:
+        request = self.scene.request
+        if request is not None and request.order is not None and request.order.id == result.id:
+            self.judge(result)
+
+    def judge(self, result: trace.Result) -> None:
+        raise NotImplementedError
+
+
+@rule("exchange.response-taken", "orders")
+class ResponseTaken(_OnOwnResult):
+    """A response that is not what is in the page, or that is never taken."""
+
+    def judge(self, result: trace.Result) -> None:
+        answer = self.scene.last_answer
+        if answer is None or answer.state != State.FINISH or not _is_sound(answer):
+            return
+        taken = bytes.fromhex(result.packet)
+        if result.outcome != "response":
+            self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
+        else:
+            said = f"{len(taken)} bytes, {taken[:10].hex(' ')} ..."
+            wanted = f"{answer.length} bytes, {answer.packet[:10].hex(' ')} ..."
+            self.check(taken == answer.packet, wanted, said)
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        answer = self.scene.last_answer
+        if silence.awaited != "a result" or answer is None or not self.scene.orders:
+            return
+        if answer.state == State.FINISH == self.scene.state and _is_sound(answer):
+            self.broken("the response taken", "no result of the order")
+
+
+def _is_sound(answer: Answer) -> bool:
+    return 10 <= answer.length <= answer.room and answer.size_in_header == answer.length
+
+
+@rule("exchange.waits-for-answer", "orders")
+class WaitsForAnswer(_OnOwnResult):
+    """A response that was taken while the page held none."""
+
+    def judge(self, result: trace.Result) -> None:
+        if result.outcome == "response":
+            state = self.scene.state
+            self.check(state != State.SUBMIT and state not in range(4, 256),
+                       "to wait for FINISH", f"a response while state is {name_of(state)}")
+
+
+@rule("exchange.idle-is-no-response", "orders")
+class IdleIsNoResponse(_OnOwnResult):
+    """A response that was taken although the backend gave none."""
+
+    def judge(self, result: trace.Result) -> None:
+        if self.scene.state == State.IDLE:
+            said = f"a response of {len(result.packet) // 2} bytes"
+            self.check(result.outcome != "response", "an end without a response", said)
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        waits = silence.awaited == "a result" and bool(self.scene.orders)
+        if waits and self.scene.state == State.IDLE and self.scene.last_answer is not None:
+            self.broken("an end without a response", "no result of the order")
+
+
+@rule("exchange.one-copy", "loads")
+class OneCopy(Rule):
+    """A backend that loads a byte of the request a second time."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._loaded: set[int] = set()
+        self._again: int | None = None
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.FRONTEND and new == State.SUBMIT:
+            self._loaded, self._again = set(), None
+
+    def on_load(self, by: Role, at: int, data: bytes) -> None:
+        if by is not Role.BACKEND or self.scene.owner() is not Role.BACKEND:
+            return
+        loaded = set(range(at, at + len(data))) - {page.STATE.offset}
+        if self._again is None and loaded & self._loaded:
+            self._again = min(loaded & self._loaded)
+        self._loaded |= loaded
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if self._loaded:
+            said = f"byte {self._again} loaded twice"
+            self.check(self._again is None, "each byte but state loaded once", said)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the page on the shared page."""
+
+from conformance.rules.base import Rule, rule
+from conformance.scene import Answer, Request
+from vtpm_ref import page
+from vtpm_ref.packet import TAGS, Family
+from vtpm_ref.states import Role, State
+
+_TAGS = TAGS[Family.NONE]
+
+
+def swapped(length: int) -> int:
+    """``length`` as it reads in the other byte order."""
+    return int.from_bytes(length.to_bytes(4, "little"), "big")
+
+
+def _starts_packet(memory: bytes, at: int, length: int, tags: frozenset[int]) -> bool:
+    """Whether a packet of ``length`` bytes with one of ``tags`` lies at ``at``."""
+    tag = int.from_bytes(memory[at : at + 2], "big")
+    return tag in tags and int.from_bytes(memory[at + 2 : at + 6], "big") == length
+
+
+@rule("page.byte-order")
+class ByteOrder(Rule):
+    """A length that fits its packet only when its bytes are swapped."""
+
+    def on_request(self, request: Request) -> None:
+        if self.role is Role.FRONTEND:
+            at = page.packet_offset(request.header.nr_extra_pages)
+            self._compare(request.header.length, at)
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if self.role is Role.BACKEND and answer.state == State.FINISH:
+            self._compare(answer.length, answer.at)
+
+    def _compare(self, length: int, at: int) -> None:
+        size = int.from_bytes(self.scene.page[at + 2 : at + 6], "big")
+        if length == size or swapped(length) == size:
+            self.check(
+                length == size,
+                f"length {size}, stored as {size.to_bytes(4, 'little').hex(' ')}",
+                f"{length.to_bytes(4, 'little').hex(' ')}, which is {size} in big-endian order",
+            )
+
+
+@rule("page.packet-offset")
+class PacketOffset(Rule):
+    """A packet that lies elsewhere than at 8 + 4·n."""
+
+    #: Where implementations that misread the texts would put it, for n = 0 to 3.
+    ELSEWHERE = (8, 12, 16, 20, 24, 28)
+
+    def on_request(self, request: Request) -> None:
+        if self.role is Role.FRONTEND:
+            at = page.packet_offset(request.header.nr_extra_pages)
+            self._find(at, request.header.length, _TAGS.requests)
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if self.role is Role.BACKEND and answer.state == State.FINISH:
+            self._find(answer.at, answer.length, _TAGS.responses)
+
+    def _find(self, at: int, length: int, tags: frozenset[int]) -> None:
+        memory = bytes(self.scene.page)
+        if _starts_packet(memory, at, length, tags):
+            self.kept()
+            return
+        for other in self.ELSEWHERE:
+            if other != at and _starts_packet(memory, other, length, tags):
+                self.broken(f"the packet at offset {at}", f"the packet at offset {other}")
+                return
+
+
+@rule("page.no-extra-pages")
+class NoExtraPages(Rule):
+    """A request that announces extra pages, without a feature that allows them."""
+
+    def on_request(self, request: Request) -> None:
+        count = request.header.nr_extra_pages
+        self.check(count == 0, "nr_extra_pages 0", f"nr_extra_pages {count}")
+
+
+@rule("page.pad-zero")
+class PadZero(Rule):
+    """A request with something in ``pad``."""
+
+    def on_request(self, request: Request) -> None:
+        self.check(request.header.pad == 0, "pad 0", f"pad {request.header.pad}")
+
+
+@rule("page.pad-ignored")
+class PadIgnored(Rule):
+    """A request answered otherwise than its twin, for what is in ``pad``."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._without: dict[bytes, tuple[int, int]] = {}
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        outcome = (answer.state, answer.code if answer.state == State.FINISH else 0)
+        if request.header.pad == 0:
+            self._without[request.packet] = outcome
+        elif request.packet in self._without:
+            expected = self._without[request.packet]
+            self.check(
+                outcome == expected,
+                f"{_say(expected)}, as with pad 0",
+                f"{_say(outcome)} with pad {request.header.pad}",
+            )
+
+
+def _say(outcome: tuple[int, int]) -> str:
+    state, code = outcome
+    return f"FINISH with code {code:#x}" if state == State.FINISH else "IDLE"
+
+
+@rule("page.zeroed")
+class Zeroed(Rule):
+    """Something else than a request in a page that was just published."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._looked = False
+
+    def on_mapped(self, by: Role, ok: bool) -> None:
+        self._looked = not (ok and by is Role.BACKEND)
+
+    def on_phase(self, name: str) -> None:
+        self._look()
+
+    def on_load(self, by: Role, at: int, data: bytes) -> None:
+        if by is Role.BACKEND:
+            self._look()
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.BACKEND:
+            self._looked = True
+
+    def _look(self) -> None:
+        if self._looked or not self.scene.shared:
+            return
+        self._looked = True
+        memory = bytearray(self.scene.page)
+        if memory[page.STATE.offset] == State.SUBMIT:
+            header = page.Header.unpack(bytes(memory))
+            end = min(page.PAGE_SIZE, page.packet_offset(0) + header.length)
+            memory[:end] = bytes(end)
+        dirty = next((at for at, byte in enumerate(memory) if byte), None)
+        self.check(
+            dirty is None,
+            "zeroes in all of the page but a request",
+            f"byte {dirty} is {memory[dirty or 0]:#04x}",
+        )

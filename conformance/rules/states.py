@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the page on the states and their writers."""
+
+from conformance import trace
+from conformance.rules.base import Rule, rule
+from conformance.scene import Answer, Request
+from vtpm_ref import page
+from vtpm_ref.states import TRANSITIONS, WRITABLE, Kind, Role, State
+
+_KNOWN = tuple(State)
+
+
+def name_of(state: int) -> str:
+    """A state byte in words."""
+    return State(state).name if state in _KNOWN else f"the unknown value {state}"
+
+
+def _offending(at: int, old: bytes, new: bytes) -> str:
+    """Name the first byte that a change changed, by field and offset."""
+    index = next((i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b), 0)
+    place = at + index
+    field = next((f.name for f in page.FIELDS if f.offset <= place < f.end), "the packet")
+    return f"{field} (byte {place}): {old[index]:#04x} became {new[index]:#04x}"
+
+
+class _Writes(Rule):
+    """A state value that the role may never write."""
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is self.role:
+            allowed, _ = WRITABLE[self.role]
+            names = " or ".join(sorted(state.name for state in allowed))
+            self.check(new in allowed, names, f"{name_of(new)} over {name_of(old)}")
+
+
+@rule("states.frontend-writes", "stores")
+class FrontendWrites(_Writes):
+    """A frontend that writes IDLE, FINISH or a value without a name."""
+
+
+@rule("states.backend-writes", "stores")
+class BackendWrites(_Writes):
+    """A backend that writes SUBMIT, CANCEL or a value without a name."""
+
+
+@rule("states.submit-when-free", "stores")
+class SubmitWhenFree(Rule):
+    """SUBMIT over a request that is not answered yet."""
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.FRONTEND and new == State.SUBMIT and old in _KNOWN:
+            legal = TRANSITIONS[State(old), by, State.SUBMIT].kind is Kind.LEGAL
+            self.check(legal, "SUBMIT over IDLE or FINISH", f"SUBMIT over {name_of(old)}")
+
+
+@rule("states.cancel-when-busy")
+class CancelWhenBusy(Rule):
+    """CANCEL over an answer that the frontend has seen, or had not asked for."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._tempted = False
+
+    def on_order(self, order: trace.Order) -> None:
+        if order.do == "cancel" and not self.scene.orders:
+            self._tempted = True
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is not Role.FRONTEND:
+            return
+        if new == State.CANCEL and old in (State.IDLE, State.FINISH):
+            knew = self.scene.seen[Role.FRONTEND] == old or not self.scene.orders
+            if knew:
+                self._tempted = False
+                self.broken("no CANCEL: there is nothing to cancel", f"CANCEL over {name_of(old)}")
+        elif new == State.CANCEL:
+            self.kept()
+
+    def on_request(self, request: Request) -> None:
+        if self._tempted:
+            self._tempted = False
+            self.kept()
+
+
+@rule("states.answer-only-requests", "stores")
+class AnswerOnlyRequests(Rule):
+    """A backend that writes ``state`` although nothing was asked."""
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.BACKEND and old in (State.IDLE, State.FINISH):
+            self.broken("no store to state: nothing was asked", f"{name_of(new)} over {name_of(old)}")
+
+    def on_request(self, request: Request) -> None:
+        self.kept()
+
+
+@rule("states.request-stands-still", "stores")
+class RequestStandsStill(Rule):
+    """A frontend that changes the page while it is the backend's."""
+
+    def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
+        if by is Role.FRONTEND and dated and self.scene.owner() is Role.BACKEND:
+            state = name_of(self.scene.state)
+            self.broken(f"no store but CANCEL while state is {state}", _offending(at, old, new))
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        self.kept()
+
+
+@rule("states.response-stands-still", "stores")
+class ResponseStandsStill(Rule):
+    """A backend that changes the page while it is the frontend's."""
+
+    def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
+        if by is Role.BACKEND and dated and self.scene.owner() is Role.FRONTEND:
+            state = name_of(self.scene.state)
+            self.broken(f"no store while state is {state}", _offending(at, old, new))
+
+    def on_request(self, request: Request) -> None:
+        self.kept()
+
+
+@rule("states.backend-fields", "stores")
+class BackendFields(Rule):
+    """A backend that changes what describes the request."""
+
+    def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
+        if by is not Role.BACKEND:
+            return
+        start, end = page.LOCALITY.offset, page.packet_offset(self._extra_pages(at, old))
+        for place in range(max(at, start), min(at + len(new), end)):
+            if old[place - at] != new[place - at]:
+                self.broken("locality, pad, nr_extra_pages and the list unchanged",
+                            _offending(place, old[place - at :], new[place - at :]))
+                return
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        self.kept()
+
+    def _extra_pages(self, at: int, old: bytes) -> int:
+        """``nr_extra_pages`` as it was before the change."""
+        offset = page.NR_EXTRA_PAGES.offset
+        return old[offset - at] if at <= offset < at + len(old) else self.scene.page[offset]
+
+
+@rule("states.unknown-waits")
+class UnknownWaits(Rule):
+    """A reaction to a state value that means nothing."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type]
+        self._unknown: int | None = None
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is self.role:
+            if self._unknown is not None:
+                self.broken("no store to state", f"{name_of(new)} over {name_of(old)}")
+            self._unknown = None
+            return
+        if self._unknown is not None:
+            self.kept()
+        self._unknown = new if new not in _KNOWN else None
+
+    def on_result(self, result: trace.Result) -> None:
+        if self.role is Role.FRONTEND and self._unknown is not None:
+            self.broken("to wait on", f"the order ended as {result.outcome}")
+            self._unknown = None

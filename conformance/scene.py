@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""
+What a trace means: the page, the request in it, the nodes, step by step.
+
+A ``Scene`` reads events and tells its listeners what happened.  Stores that
+the link saw are told as they are.  Where the link only looks at the page, a
+difference from what the trace implies is a change by the role under
+judgement; it is *dated* only if an earlier look shows that it is recent.
+
+Listeners are plain functions, kept by the name of what they listen to:
+
+- ``change(by, at, old, new, dated)``: bytes of the page but ``state``
+- ``state(by, old, new)``: the ``state`` byte was written
+- ``load(by, at, data)``, ``notify(by, count)``
+- ``request(request)``: a request, as its backend can find it
+- ``answer(request, answer)``: an answer, as its frontend can find it
+- ``node(role, name, value, by)``: a node of ``role``'s directory changed
+- ``mapped(by, ok)``, ``bound(by, ok)``, ``order(order)``, ``result(result)``
+- ``phase(name)``, ``silence(silence)``, ``exit(how)``, ``end()``
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance import trace
+from vtpm_ref import page
+from vtpm_ref.packet import Family
+from vtpm_ref.page import Header
+from vtpm_ref.states import OWNER, Role, State
+from vtpm_ref.xenbus import Place
+
+_STATE_AT = page.STATE.offset
+_BUSY = (State.SUBMIT, State.CANCEL)
+_FREE = (State.IDLE, State.FINISH)
+
+
+@dataclass
+class Request:
+    """
+    A request, from SUBMIT on.
+
+    :ivar header: the page header as a backend finds it; ``packet`` likewise,
+        cut off at the end of the page.
+    :ivar over: the state that SUBMIT overwrote.
+    :ivar early: it was submitted before the backend was Connected.
+    :ivar frontend_state: text of the frontend's state node at that time.
+    :ivar order: the order that the frontend carries out, if it takes orders.
+    """
+
+    over: int
+    early: bool
+    frontend_state: str
+    order: "trace.Order | None"
+    header: Header = field(default_factory=Header)
+    packet: bytes = b""
+    told: bool = False
+
+    @property
+    def room(self) -> int:
+        """Bytes from the packet's offset to the end of the page."""
+        return page.capacity(self.header.nr_extra_pages)
+
+    @property
+    def size_in_header(self) -> int:
+        """The size that the packet's own header gives, -1 if it has none."""
+        return int.from_bytes(self.packet[2:6], "big") if len(self.packet) >= 10 else -1
+
+    @property
+    def well_formed(self) -> bool:
+        """The pages' term: long enough, not too long, and both lengths agree."""
+        length = self.header.length
+        return 10 <= length <= self.room and self.size_in_header == length
+
+
+@dataclass
+class Answer:
+    """
+    The backend's answer: FINISH or IDLE, and the page as a frontend finds it.
+
+    :ivar at: the packet's offset, by the ``nr_extra_pages`` of the request.
+    """
+
+    state: int
+    length: int
+    at: int
+    page: bytes
+
+    @property
+    def room(self) -> int:
+        """Bytes from the packet's offset to the end of the page."""
+        return page.PAGE_SIZE - self.at
+
+    @property
+    def packet(self) -> bytes:
+        """The response, cut off at the end of the page."""
+        return self.page[self.at : self.at + min(self.length, self.room)]
+
+    @property
+    def size_in_header(self) -> int:
+        """The size that a TPM header at the packet's offset gives."""
+        return int.from_bytes(self.page[self.at + 2 : self.at + 6], "big")
+
+    @property
+    def code(self) -> int:
+        """The response code at the packet's offset."""
+        return int.from_bytes(self.page[self.at + 6 : self.at + 10], "big")
+
+
+class Scene:
+    """
+    The state of one trace at the line that was read last.
+
+    :ivar page: the page as far as the trace tells.
+    :ivar family: the TPM that the target speaks.
+    :ivar seen: for each role, the ``state`` that it last loaded.
+    :ivar request: the request in the page, answered or not; ``None`` at first.
+    :ivar orders: the orders that a frontend has not reported on yet.
+    :ivar nodes: committed node texts by (role of the directory, name).
+    """
+
+    def __init__(self, header: trace.Header) -> None:
+        self.header = header
+        self.judged = frozenset(Role(name) for name in header.judged)
+        self.page = bytearray(page.PAGE_SIZE)
+        self.shared = False
+        self.seen: dict[Role, int | None] = {Role.FRONTEND: None, Role.BACKEND: None}
+        self.request: Request | None = None
+        self.last_answer: Answer | None = None
+        self.orders: list[trace.Order] = []
+        self.nodes: dict[tuple[Role, str], str] = {}
+        self.node_tx: dict[tuple[Role, str], int] = {}
+        self.phase = ""
+        self.family = Family.NONE
+        self._awaits_look: Role | None = None
+        self._answer_due = False
+        self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
+        self._listeners: dict[str, list[Callable[..., None]]] = {}
+        self._paths: dict[str, tuple[Role, str] | None] = {}
+        self._place = Place(header.frontend, header.backend, header.device)
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            trace.Target: self._target,
+            trace.Load: self._load,
+            trace.Store: self._store,
+            trace.Sample: self._sample,
+            trace.Notify: lambda e: self._tell("notify", Role(e.by), e.count),
+            trace.Map: self._map,
+            trace.Bind: lambda e: self._tell("bound", Role(e.by), e.ok) if e.on else None,
+            trace.Node: self._node,
+            trace.Order: self._order,
+            trace.Result: self._result,
+            trace.Phase: self._phase,
+            trace.Silence: self._silence,
+            trace.Exit: self._exit,
+        }
+
+    def listen(self, what: str, listener: Callable[..., None]) -> None:
+        """Call ``listener`` for every ``what`` (see the list above)."""
+        self._listeners.setdefault(what, []).append(listener)
+
+    def feed(self, event: trace.AnyEvent) -> None:
+        """Take in one event and tell the listeners what it means."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def end(self) -> None:
+        """The trace is over."""
+        self._settle()
+        self._tell("end")
+
+    @property
+    def state(self) -> int:
+        """The ``state`` byte."""
+        return self.page[_STATE_AT]
+
+    def connected(self, role: Role) -> bool:
+        """Whether the state node of ``role`` says Connected."""
+        return self.nodes.get((role, "state")) == "4"
+
+    def evidence(self, role: Role, kind: str) -> str:
+        """Level of evidence that the trace gives of ``role``'s ``kind``."""
+        levels = self.header.evidence.get(role.value, {})
+        return levels.get(kind, "none")
+
+    def _tell(self, what: str, *details: object) -> None:
+        for listener in self._listeners.get(what, ()):
+            listener(*details)
+
+    def _target(self, event: trace.Target) -> None:
+        if event.tpm in tuple(Family):
+            self.family = Family(event.tpm)
+
+    # The page.
+
+    def _load(self, event: trace.Load) -> None:
+        by, data = Role(event.by), bytes.fromhex(event.data)
+        self._learn(by.peer, event.at, data)
+        if event.at <= _STATE_AT < event.at + len(data):
+            self.seen[by] = data[_STATE_AT - event.at]
+            self._settle()
+        self._tell("load", by, event.at, data)
+
+    def _sample(self, event: trace.Sample) -> None:
+        for role in self.judged:
+            self._learn(role, event.at, bytes.fromhex(event.data))
+        self._awaits_look = None
+        self._settle()
+
+    def _store(self, event: trace.Store) -> None:
+        by, data = Role(event.by), bytes.fromhex(event.data)
+        if by not in self.judged:
+            self._settle()
+        self._written(by, event.at, data, dated=True)
+
+    def _learn(self, by: Role, at: int, data: bytes) -> None:
+        """Take in what somebody saw at ``at``; what is new, ``by`` has written."""
+        if self.page[at : at + len(data)] == data:
+            return
+        dated = by not in self.judged or self._awaits_look is None
+        first, last = at, at + len(data)
+        if not first <= _STATE_AT < last or data[_STATE_AT - at] == self.state:
+            self._written(by, at, data, dated=dated)
+            return
+        # Where a look shows both, the bytes are taken to be older than the state.
+        rest = data[: _STATE_AT - at] + bytes([self.state]) + data[_STATE_AT + 1 - at :]
+        if self.page[first:last] != rest:
+            self._written(by, at, rest, dated=False)
+        self._awaits_look = by
+        self._written(by, _STATE_AT, data[_STATE_AT - at : _STATE_AT + 1 - at], dated=True)
+
+    def _written(self, by: Role, at: int, data: bytes, *, dated: bool) -> None:
+        end = at + len(data)
+        old = bytes(self.page[at:end])
+        self.page[at:end] = data
+        if not self.shared:
+            return
+        if not at <= _STATE_AT < end:
+            self._tell("change", by, at, old, data, dated)
+            return
+        if len(data) > 1:
+            self._tell("change", by, at, old, data, dated)
+        if len(data) == 1 or old[_STATE_AT - at] != data[_STATE_AT - at]:
+            self._state_written(by, old[_STATE_AT - at], data[_STATE_AT - at])
+
+    def _state_written(self, by: Role, old: int, new: int) -> None:
+        if new == State.SUBMIT and by is Role.FRONTEND and old not in _BUSY:
+            self.request = Request(
+                over=old,
+                early=not self.connected(Role.BACKEND),
+                frontend_state=self.nodes.get((Role.FRONTEND, "state"), ""),
+                order=next((order for order in self.orders if order.do == "send"), None),
+            )
+            self._answer_due = False
+        self._tell("state", by, old, new)
+        if new in _FREE and by is Role.BACKEND and old not in _FREE:
+            self._answer_due = True
+        if by not in self.judged:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tell of a request or answer, now that its bytes are known."""
+        request = self.request
+        if request is None or self._awaits_look is not None:
+            return
+        if not request.told and self.state in _BUSY:
+            self._fill(request)
+            request.told = True
+            self._tell("request", request)
+        if self._answer_due:
+            self._answer_due = False
+            at = page.packet_offset(request.header.nr_extra_pages)
+            length = int.from_bytes(self.page[0:4], "little")
+            self.last_answer = Answer(self.state, length, at, bytes(self.page))
+            self._tell("answer", request, self.last_answer)
+
+    def _fill(self, request: Request) -> None:
+        header = Header.unpack(bytes(self.page[: page.HEADER_SIZE]))
+        at = page.packet_offset(header.nr_extra_pages)
+        request.header = header
+        request.packet = bytes(self.page[at : at + min(header.length, page.PAGE_SIZE - at)])
+
+    def owner(self) -> Role | None:
+        """Who owns the page but for ``state``; ``None`` for an unknown state."""
+        return OWNER[State(self.state)] if self.state in iter(State) else None
+
+    # Everything else.
+
+    def _map(self, event: trace.Map) -> None:
+        if event.on and event.ok:
+            self.shared = True
+        if event.on:
+            self._tell("mapped", Role(event.by), event.ok)
+
+    def _node(self, event: trace.Node) -> None:
+        key = (event.by, event.tx)
+        if event.op in ("write", "rm") and event.ok:
+            place = self._node_place(event.path)
+            value = event.value if event.op == "write" else None
+            if place is None:
+                return
+            if event.tx:
+                self._writes.setdefault(key, []).append((*place, value))
+            else:
+                self._set_node(*place, value, event.by, 0)
+        elif event.op == "end":
+            for role, name, value in self._writes.pop(key, []):
+                if event.ok:
+                    self._set_node(role, name, value, event.by, event.tx)
+
+    def _set_node(self, role: Role, name: str, value: str | None, by: str, tx: int) -> None:
+        if value is None:
+            self.nodes.pop((role, name), None)
+        else:
+            self.nodes[role, name] = value
+            self.node_tx[role, name] = tx
+        if name == "ring-ref" and role is Role.FRONTEND:
+            self.shared = True
+        self._tell("node", role, name, value, by)
+
+    def _node_place(self, path: str) -> tuple[Role, str] | None:
+        if path not in self._paths:
+            home, _, name = path.rpartition("/")
+            homes = {
+                self._place.frontend_dir: Role.FRONTEND,
+                self._place.backend_dir: Role.BACKEND,
+            }
+            self._paths[path] = (homes[home], name) if home in homes else None
+        return self._paths[path]
+
+    def _order(self, event: trace.Order) -> None:
+        self._tell("order", event)
+        self.orders.append(event)
+
+    def _result(self, event: trace.Result) -> None:
+        self._settle()
+        self._tell("result", event)
+        self.orders = [o for o in self.orders if o.id != event.id and o.do == "send"]
+
+    def _phase(self, event: trace.Phase) -> None:
+        self._settle()
+        self.phase = event.name
+        self._tell("phase", event.name)
+
+    def _silence(self, event: trace.Silence) -> None:
+        self._awaits_look = None
+        self._settle()
+        self._tell("silence", event)
+
+    def _exit(self, event: trace.Exit) -> None:
+        self._tell("exit", event.how)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""
+The reference backend with a real TPM: libtpms, in this process, through ctypes.
+
+The only software TPM at hand whose running command can be cancelled.  Debian
+has it in ``libtpms0``.  ``python -m conformance.targets.libtpms [1.2]`` is a
+program that speaks the process link.
+"""
+
+import atexit
+import os
+import select
+import sys
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+
+from conformance.errors import AdapterError
+from conformance.targets import Target
+from conformance.targets.chip import available, chip
+from vtpm_ref.backend import Backend
+from vtpm_ref.packet import Family
+from vtpm_ref.xenbus import Place
+
+__all__ = ["LibTpms", "available", "backend", "backend12", "release"]
+
+#: Seconds between two cancels of a command that does not end.
+_INSIST = 0.002
+
+
+class LibTpms:
+    """
+    A TPM of ``family``, started up; fulfils ``conformance.driver.Tpm``.
+
+    :param nvram: its stored state, changed in place; left out, a new TPM.
+    :raises AdapterError: libtpms is missing, does not start, or another
+        instance is open; a process can have one at a time.
+    """
+
+    _open: "LibTpms | None" = None
+
+    def __init__(
+        self, family: Family = Family.TPM20, nvram: dict[str, bytes] | None = None
+    ) -> None:
+        if LibTpms._open is not None:
+            raise AdapterError("libtpms holds one TPM a process: close the one that is open first")
+        self.family = family
+        self._chip = chip()
+        self._chip.start(family, nvram)
+        self.nvram = self._chip.nvram
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._event, select.POLLIN)
+        self._jobs: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._response = b""
+        self._over = Event()
+        self._over.set()
+        self._lock = Lock()
+        self._worker = Thread(target=self._work, daemon=True)
+        self._worker.start()
+        # A command that runs while the interpreter ends would call back into it.
+        atexit.register(self.close)
+        LibTpms._open = self
+
+    def start(self, packet: bytes, locality: int) -> None:
+        """Start a command; only when no other is running."""
+        self._over = Event()
+        self._jobs.put((packet, locality))
+
+    def abort(self) -> None:
+        """
+        Cancel the running command, and insist.
+
+        libtpms forgets a cancel that comes before the command has begun.
+        """
+        over = self._over
+        if self._cancel(over):
+            Thread(target=self._insist, args=(over,), daemon=True).start()
+
+    def finished(self, timeout: float) -> bool:
+        """Wait at most ``timeout`` seconds for the command; say if it is over."""
+        return bool(self._poll.poll(timeout * 1000))
+
+    def result(self) -> bytes | None:
+        """The response of the command that is over; a TPM says itself if cancelled."""
+        os.eventfd_read(self._event)
+        return self._response
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when the command is over."""
+        return self._event
+
+    def close(self) -> None:
+        """Switch off, cancelling what runs; safe to call twice."""
+        if LibTpms._open is not self:
+            return
+        self.abort()
+        self._jobs.put(None)
+        self._worker.join()
+        os.close(self._event)
+        atexit.unregister(self.close)
+        LibTpms._open = None
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            response = self._chip.process(*job)
+            with self._lock:
+                self._response = response
+                self._over.set()
+            os.eventfd_write(self._event, 1)
+
+    def _cancel(self, over: Event) -> bool:
+        """Cancel unless ``over``, so that no later command is ever hit."""
+        with self._lock:
+            return not over.is_set() and self._chip.cancel()
+
+    def _insist(self, over: Event) -> None:
+        while not over.wait(_INSIST) and self._cancel(over):
+            pass
+
+
+_given: list[LibTpms] = []
+
+
+def release() -> None:
+    """Close the TPM that ``backend`` or ``backend12`` made last."""
+    while _given:
+        _given.pop().close()
+
+
+def backend(place: Place, family: Family = Family.TPM20) -> Target:
+    """The reference backend with a fresh TPM; the one before it is closed."""
+    release()
+    tpm = LibTpms(family)
+    _given.append(tpm)
+    machine = Backend(place, family=family)
+    return Target(f"libtpms {family.value} backend", machine, tpm, family)
+
+
+def backend12(place: Place) -> Target:
+    """The same with a TPM 1.2."""
+    return backend(place, Family.TPM12)
+
+
+if __name__ == "__main__":
+    from conformance.adapter import serve
+
+    sys.exit(serve(backend12 if sys.argv[1:] == ["1.2"] else backend))
