@@ -101,6 +101,7 @@ class Judgement:
     complete: bool = True
     trouble: str = ""
     setup_failed: str = ""
+    tpm: str = ""
 
     @property
     def broken(self) -> frozenset[str]:
@@ -167,6 +168,7 @@ class Judge:
             complete=complete,
             trouble=self._trouble,
             setup_failed=self._note,
+            tpm=self.scene.family.value,
         )
 
     def _weigh(self, path: str, rule: Rule) -> ClauseResult:

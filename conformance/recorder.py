@@ -12,8 +12,8 @@ of all lines before it.
 import json
 import mmap
 import os
-import time
 from pathlib import Path
+from time import monotonic_ns
 from zlib import crc32
 
 from conformance.errors import RecordingError
@@ -24,7 +24,8 @@ CHUNK = 1 << 18
 #: Version of the trace format.
 FORMAT = 1
 
-_SEAL = b',"crc":"%08x"}\n'
+#: A line without its closing brace, and its seal.
+_SEALED = b'%b,"crc":"%08x"}\n'
 
 
 class Recorder:
@@ -44,14 +45,14 @@ class Recorder:
         self._crc = 0
         self._size = 0
         self._end = 0
-        self._start = time.monotonic_ns()
+        self._start = monotonic_ns()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         except OSError as error:
             raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
         self._grow(CHUNK)
-        self._append(json.dumps({"e": "header", "format": FORMAT, **header}).encode())
+        self._append(json.dumps({"e": "header", "format": FORMAT, **header})[:-1].encode())
 
     def image(self, connection: int) -> bytearray:
         """The page of ``connection`` as the trace implies it; zero at first."""
@@ -86,7 +87,7 @@ class Recorder:
         """Add the footer and cut the file to its length; safe to call twice."""
         if self._fd < 0:
             return
-        self._append(b'{"e":"footer","events":%d}' % self.events)
+        self._append(b'{"e":"footer","events":%d' % self.events)
         self._map.close()
         os.ftruncate(self._fd, self._end)
         os.close(self._fd)
@@ -98,17 +99,19 @@ class Recorder:
 
     def _line(self, fields: str, connection: int) -> None:
         self.events += 1
-        elapsed = time.monotonic_ns() - self._start
+        elapsed = monotonic_ns() - self._start
         where = f',"c":{connection}' if connection else ""
-        self._append(f'{{{fields},"t":{elapsed}{where}}}'.encode())
+        self._append(f'{{{fields},"t":{elapsed}{where}'.encode())
 
     def _append(self, line: bytes) -> None:
-        self._crc = crc32(line, self._crc)
-        sealed = line[:-1] + _SEAL % self._crc
-        end = self._end + len(sealed)
+        """Seal and write a line; ``line`` lacks the brace that closes it."""
+        self._crc = crc = crc32(line, self._crc)
+        sealed = _SEALED % (line, crc)
+        start = self._end
+        end = start + len(sealed)
         if end > self._size:
             self._grow(max(CHUNK, len(sealed)))
-        self._map[self._end : end] = sealed
+        self._map[start:end] = sealed
         self._end = end
 
     def _grow(self, by: int) -> None:
@@ -133,6 +136,12 @@ def difference(old: bytes | bytearray, new: bytes) -> tuple[int, bytes]:
     """
     if old == new:
         return 0, b""
-    low = next(i for i in range(len(new)) if old[i] != new[i])
-    high = next(i for i in range(len(new), 0, -1) if old[i - 1] != new[i - 1])
+    low, high = 0, len(new)
+    step = 1 << high.bit_length()
+    while step := step >> 1:
+        # Slices are compared in C; two that reach past the end are never equal here.
+        if old[low : low + step] == new[low : low + step]:
+            low += step
+        if high - step > low and old[high - step : high] == new[high - step : high]:
+            high -= step
     return low, new[low:high]

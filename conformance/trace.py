@@ -298,7 +298,7 @@ class TraceReader:
 
     def _decode(self, raw: bytes) -> Header | Footer | AnyEvent:
         self.line += 1
-        self._crc = crc32(raw[:-_SEAL] + b"}", self._crc)
+        self._crc = crc32(raw[:-_SEAL], self._crc)
         try:
             event = _DECODER.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -90,7 +90,7 @@ class LibTpms:
         return self._event
 
     def close(self) -> None:
-        """Switch off, cancelling what runs; safe to call twice."""
+        """Let the TPM go, cancelling what runs; safe to call twice."""
         if LibTpms._open is not self:
             return
         self.abort()

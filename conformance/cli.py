@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""
+The command line: ``vtpm-conformance run``, ``check`` and ``list``.
+
+Nothing here imports pytest before a run is about to start, so help and lists
+come at once.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance import __version__
+from conformance.errors import ConformanceError
+from conformance.report.results import Exit
+from vtpm_ref.states import Role
+
+_EXITS = """\
+exit codes:
+  0    no clause seen broken; the last line says how many were observed
+  1    a MUST broken (with --strict, a SHOULD as well)
+  2    inconclusive
+  3    trouble with the adapter, the lab or the disk
+  4    usage: an unknown id, an empty selection, a refused trace
+  5    a defect of the judge itself
+  130  interrupted
+"""
+
+_RUN_EXAMPLES = """\
+examples:
+  vtpm-conformance run backend --exec './my-backend --flag'
+  vtpm-conformance run frontend --exec ./my-frontend packet states.submit-when-free
+  vtpm-conformance run backend --object conformance.targets.reference:backend
+  vtpm-conformance run backend --exec ./my-backend --status stated,practice --level MUST
+  vtpm-conformance run backend --exec ./my-backend packet.too-long-answered/4089
+
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.action(options))
+    except ConformanceError as error:
+        print(f"vtpm-conformance: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("vtpm-conformance: interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None
+        return Exit.OK
+    except Exception as error:
+        print(f"vtpm-conformance: a defect of the judge: {error!r}", file=sys.stderr)
+        if getattr(options, "traceback", False):
+            traceback.print_exc()
+        else:
+            print("(--traceback shows where; please report it)", file=sys.stderr)
+        return Exit.INTERNAL
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="vtpm-conformance",
+        description="Judge frontends and backends of the Xen vTPM protocol, version 2.",
+        epilog=_EXITS,
+        formatter_class=shape,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
+    _add_run(verbs.add_parser(
+        "run", help="play all cases against a target", epilog=_RUN_EXAMPLES + _EXITS,
+        formatter_class=shape,
+    ))
+    _add_check(verbs.add_parser(
+        "check", help="judge recorded traces", epilog=_EXITS, formatter_class=shape,
+    ))
+    _add_list(verbs.add_parser(
+        "list", help="list clauses and cases", epilog=_EXITS, formatter_class=shape,
+    ))
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with this tool's exit code for usage errors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("select", nargs="*", metavar="SELECT",
+                        help="clause, prefix, case or glob, such as packet.too-long-answered")
+    parser.add_argument("--exclude", action="append", default=[], metavar="SELECT",
+                        help="leave these out")
+    parser.add_argument("--level", type=_words, default=[], metavar="LEVEL[,...]",
+                        help="only clauses of this level: MUST, SHOULD, MAY")
+    parser.add_argument("--status", type=_words, default=[], metavar="STATUS[,...]",
+                        help="only clauses of this status; 'stated,practice' asks whether"
+                        " the target works with deployed peers")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--strict", action="store_true", help="a broken SHOULD fails as well")
+    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="write the results as JSON Lines")
+    parser.add_argument("--traceback", action="store_true",
+                        help="show Python tracebacks of defects of the judge")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=_run)
+    parser.add_argument("role", choices=[role.value for role in Role], help="role of the target")
+    _add_selection(parser)
+    parser.add_argument("--exec", dest="command", metavar="COMMAND",
+                        help="start the target with this command, without a shell")
+    parser.add_argument("--object", metavar="MODULE:FACTORY",
+                        help="the target is a Python object that this factory makes")
+    parser.add_argument("--traces", type=Path, default=Path("vtpm-traces"), metavar="DIR",
+                        help="record the traces here (default: %(default)s)")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
+    parser.add_argument("--timeout-multiplier", type=_positive, default=1.0, metavar="X",
+                        help="multiply every limit, for slow machines")
+    parser.add_argument("--maxfail", type=int, default=0, metavar="N",
+                        help="stop after N failed cases")
+    _add_output(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=_check)
+    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="recorded traces")
+    parser.add_argument("--incomplete", action="store_true",
+                        help="judge a trace that was cut off as far as it goes")
+    _add_output(parser)
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=_list)
+    parser.add_argument("--role", choices=[role.value for role in Role], help="only this role")
+    _add_selection(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object for each clause")
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("it has to be greater than 0")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    from conformance import engine
+    from conformance.report import jsonlines, terminal
+    from conformance.select import select
+    from conformance.subjects import subject_of
+
+    role, scale = Role(options.role), options.timeout_multiplier
+    subject = subject_of(role, options.command, options.object, scale=scale)
+    selection = select([role], options.select, exclude=options.exclude,
+                       levels=options.level, statuses=options.status)
+    progress = terminal.Progress(sys.stdout)
+    result = engine.run(
+        subject,
+        selection,
+        options.traces,
+        scale=scale,
+        strict=options.strict,
+        repeat=_repeat(options),
+        junit=options.junit,
+        most_failures=options.maxfail,
+        notice=progress.case,
+    )
+    progress.end()
+    terminal.report(result, sys.stdout, tracebacks=options.traceback)
+    if options.jsonl is not None:
+        jsonlines.write(result, options.jsonl)
+    return result.exit_code
+
+
+def _repeat(options: argparse.Namespace) -> str:
+    """The command that repeats a case of this run, but for the case's id."""
+    words = ["vtpm-conformance", "run", options.role]
+    words += ["--exec", options.command] if options.command else ["--object", options.object]
+    if options.timeout_multiplier != 1.0:
+        words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
+    return shlex.join(words)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from conformance import clauses
+    from conformance.judge import judge
+    from conformance.report import jsonlines, terminal
+    from conformance.report.results import CaseResult, RunResult
+    from conformance.trace import TraceReader
+
+    worst = Exit.OK
+    for path in options.traces:
+        reader = TraceReader(path, incomplete=options.incomplete)
+        judgement = judge(reader)
+        header = judgement.header
+        roles = tuple(Role(name) for name in header.judged)
+        known = [c for c in clauses.load().values() if c.role in ("both", *header.judged)]
+        result = RunResult(header.target, header.link, roles, known, options.strict)
+        result.tpm = judgement.tpm
+        result.add(CaseResult(header.case or path.name, judgement=judgement))
+        changed = [c.id for c in known if header.clauses.get(c.id) not in (c.checksum, None)]
+        if changed:
+            print(f"note: recorded when {', '.join(changed)} read otherwise")
+        terminal.report(result, sys.stdout)
+        if options.jsonl is not None:
+            jsonlines.write(result, options.jsonl)
+        worst = result.exit_code if worst is Exit.OK else worst
+        worst = Exit.BROKEN if result.exit_code is Exit.BROKEN else worst
+    return worst
+
+
+def _list(options: argparse.Namespace) -> int:
+    from conformance.select import select
+
+    roles = [Role(options.role)] if options.role else list(Role)
+    selection = select(roles, options.select, exclude=options.exclude,
+                       levels=options.level, statuses=options.status)
+    for clause in selection.clauses:
+        cases = [case for case in selection.cases if case.clause == clause.id]
+        if options.json:
+            fields = {name: getattr(clause, name) for name in
+                      ("id", "level", "role", "status", "source", "text", "page", "line", "checksum")}
+            named = [{"id": case.id, "role": case.role.value, "about": case.about} for case in cases]
+            print(json.dumps(fields | {"unobservable": clause.unobservable, "cases": named}))
+            continue
+        print(f"{clause.id}  ({clause.level}, {clause.role}, {clause.status})")
+        for case in cases:
+            print(f"    {case.id}: {case.about}")
+        if clause.unobservable:
+            print(f"    no tester can observe it; it would take {clause.unobservable}")
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""
+Runs a selection of cases under pytest, shielded from the user's own settings.
+
+No conftest, no configuration file, no PYTEST_ variable and no third-party
+plugin of the user's has a say in a verdict.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conformance.errors import AdapterError
+from conformance.pytest_plugin import CasePlugin
+from conformance.recorder import Recorder
+from conformance.report.results import CaseResult, RunResult
+from conformance.run import Subject, header_of, trace_path
+from conformance.select import Selection
+from vtpm_ref.xenbus import Place
+
+
+def run(
+    subject: Subject,
+    selection: Selection,
+    folder: Path,
+    *,
+    scale: float = 1.0,
+    strict: bool = False,
+    repeat: str = "",
+    junit: Path | None = None,
+    most_failures: int = 0,
+    notice: Callable[[CaseResult], None] = lambda _: None,
+) -> RunResult:
+    """
+    Play and judge all selected cases.
+
+    :param folder: where the traces go.
+    :param repeat: the command line that repeats one case, but for its id.
+    :param most_failures: stop after so many failed cases; 0 means never.
+    :raises AdapterError: the target does not even start.
+    :raises RecordingError: traces cannot be written.
+    """
+    smoke(subject, folder)
+    result = RunResult(
+        subject.name, subject.link, (subject.role,), selection.clauses, strict, repeat
+    )
+    plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
+    with _shield() as empty:
+        arguments = [
+            str(empty),
+            f"--rootdir={empty}",
+            f"-c{os.devnull}",
+            "--noconftest",
+            "-pno:terminal",
+            "-pno:cacheprovider",
+            "-pno:faulthandler",
+            "--capture=no",
+            f"--maxfail={most_failures}",
+        ]
+        if junit is not None:
+            arguments.append(f"--junitxml={junit.absolute()}")
+        status = pytest.main(arguments, plugins=[plugin])
+    result.interrupted = status == pytest.ExitCode.INTERRUPTED
+    return result
+
+
+def smoke(subject: Subject, folder: Path) -> None:
+    """
+    Start and stop the target once, so that its trouble is not put down to a case.
+
+    :raises AdapterError: it does not start.
+    """
+    header = header_of(
+        [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
+    )
+    recorder = Recorder(trace_path(folder, "smoke"), header)
+    link = None
+    try:
+        link = subject.make(subject.role, Place(), recorder)
+        link.start()
+    except AdapterError as error:
+        recorder.event("trouble", what=str(error))
+        raise
+    finally:
+        if link is not None:
+            link.stop()
+        recorder.close()
+
+
+@contextmanager
+def _shield() -> Iterator[Path]:
+    """An empty folder to run in, and an environment without pytest's variables."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
+        del os.environ[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        with tempfile.TemporaryDirectory(prefix="vtpm-") as empty:
+            yield Path(empty)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What came of a run: collected, weighed, and said to people and programs."""

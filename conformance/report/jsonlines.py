@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""
+The report that programs read: JSON Lines, a header, cases, clauses, a footer.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from conformance import __version__
+from conformance.errors import RecordingError
+from conformance.report.results import RunResult
+
+#: Version of this format.
+FORMAT = 1
+
+
+def write(run: RunResult, path: Path) -> None:
+    """
+    Write the report of ``run`` to ``path``.
+
+    :raises RecordingError: the file cannot be written.
+    """
+    try:
+        path.write_text("".join(json.dumps(line) + "\n" for line in _lines(run)))
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror}") from error
+
+
+def _lines(run: RunResult) -> Iterator[dict[str, object]]:
+    yield {
+        "kind": "header",
+        "format": FORMAT,
+        "suite": __version__,
+        "target": run.target,
+        "link": run.link,
+        "roles": [role.value for role in run.roles],
+        "tpm": run.tpm,
+    }
+    for entry in run.cases:
+        judgement = entry.judgement
+        yield {
+            "kind": "case",
+            "id": entry.name,
+            "broken": sorted(judgement.broken) if judgement else [],
+            "skipped": entry.skipped,
+            "trouble": entry.trouble or (judgement.trouble if judgement else ""),
+            "internal": bool(entry.internal),
+            "not_reached": judgement.setup_failed if judgement else "",
+            "trace": judgement.path if judgement else "",
+        }
+    for clause, role, verdict, result in run.verdicts():
+        yield {
+            "kind": "clause",
+            "id": clause.id,
+            "role": role.value,
+            "level": clause.level,
+            "status": clause.status,
+            "checksum": clause.checksum,
+            "verdict": verdict.value,
+            "occasions": result.occasions,
+            "breaches": result.breaches,
+            "why": result.unclear or result.inapplicable,
+            "findings": [
+                {
+                    "allowed": finding.allowed,
+                    "happened": finding.happened,
+                    "trace": path,
+                    "line": finding.line,
+                }
+                for path, finding in result.findings
+            ],
+        }
+    counts = {verdict.value: count for verdict, count in run.counts().items()}
+    yield {"kind": "footer", "exit": int(run.exit_code), "verdicts": counts}

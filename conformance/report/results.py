@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""
+The results of a run: one entry for each case, one verdict for each clause.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from conformance.cases import Case
+from conformance.clauses import Clause
+from conformance.judge import ClauseResult, Judgement, Verdict
+from vtpm_ref.states import Role
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    BROKEN = 1
+    INCONCLUSIVE = 2
+    TROUBLE = 3
+    USAGE = 4
+    INTERNAL = 5
+    INTERRUPTED = 130
+
+
+@dataclass
+class CaseResult:
+    """
+    What came of one case, or of one trace that was checked.
+
+    :ivar skipped: why it does not apply to the target.
+    :ivar trouble: what the adapter or the machine did wrong.
+    :ivar internal: traceback of a defect of the judge itself.
+    """
+
+    name: str
+    case: Case | None = None
+    judgement: Judgement | None = None
+    skipped: str = ""
+    trouble: str = ""
+    internal: str = ""
+
+    def results_of(self, clause: str) -> list[ClauseResult]:
+        """What it says of one clause; nothing if it was not judged."""
+        if self.judgement is None:
+            return []
+        return [result for (id, _), result in self.judgement.results.items() if id == clause]
+
+
+@dataclass
+class RunResult:
+    """
+    Everything that a run found.
+
+    :param target: name of what was judged, as the report shows it.
+    :param clauses: the clauses under judgement, in the order of the pages.
+    :param strict: whether a broken SHOULD counts as a broken MUST.
+    :param repeat: the command line that repeats one case, but for its id.
+    """
+
+    target: str
+    link: str
+    roles: tuple[Role, ...]
+    clauses: list[Clause]
+    strict: bool = False
+    repeat: str = ""
+    tpm: str = ""
+    cases: list[CaseResult] = field(default_factory=list)
+    results: dict[tuple[str, Role], ClauseResult] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def add(self, entry: CaseResult) -> None:
+        """Take in one case."""
+        self.cases.append(entry)
+        for key, result in (entry.judgement.results if entry.judgement else {}).items():
+            self.results.setdefault(key, ClauseResult(*key)).add(result)
+        if entry.case is not None and (entry.skipped or entry.trouble):
+            key = (entry.case.clause, entry.case.role)
+            own = self.results.setdefault(key, ClauseResult(*key))
+            own.inapplicable = own.inapplicable or entry.skipped
+            own.unclear = own.unclear or entry.trouble
+
+    def verdicts(self) -> Iterable[tuple[Clause, Role, Verdict, ClauseResult]]:
+        """Each clause under judgement, for each role, with its verdict."""
+        for clause in self.clauses:
+            for role in self.roles:
+                if clause.role in ("both", role.value):
+                    empty = ClauseResult(clause.id, role, can_pass=not clause.unobservable)
+                    result = self.results.get((clause.id, role), empty)
+                    yield clause, role, result.verdict, result
+
+    def counts(self) -> Counter[Verdict]:
+        """How many clauses there are of each verdict."""
+        return Counter(verdict for _, _, verdict, _ in self.verdicts())
+
+    def broken(self, *, musts_only: bool = False) -> list[tuple[Clause, ClauseResult]]:
+        """The broken clauses, with what was found."""
+        return [
+            (clause, result)
+            for clause, _, verdict, result in self.verdicts()
+            if verdict is Verdict.BROKEN and (not musts_only or self.counts_as_must(clause))
+        ]
+
+    def counts_as_must(self, clause: Clause) -> bool:
+        """Whether breaking ``clause`` fails the run."""
+        return self.strict or clause.level.startswith("MUST")
+
+    @property
+    def exit_code(self) -> Exit:
+        """One value; broken outranks the rest."""
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        if self.broken(musts_only=True):
+            return Exit.BROKEN
+        if any(entry.internal for entry in self.cases):
+            return Exit.INTERNAL
+        if any(entry.trouble or _adapter_trouble(entry) for entry in self.cases):
+            return Exit.TROUBLE
+        if self.counts()[Verdict.INCONCLUSIVE]:
+            return Exit.INCONCLUSIVE
+        return Exit.OK
+
+
+def _adapter_trouble(entry: CaseResult) -> str:
+    return entry.judgement.trouble if entry.judgement else ""

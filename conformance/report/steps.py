@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""
+Steps of a trace in words, one line each, for people who read a failure.
+"""
+
+from collections import deque
+from pathlib import Path
+
+from conformance import trace
+from conformance.errors import TraceError
+from conformance.trace import TraceReader
+from vtpm_ref import page
+from vtpm_ref.states import State
+
+#: Steps that are shown before and after the offending one.
+BEFORE, AFTER = 8, 2
+
+
+def describe(event: trace.AnyEvent) -> str:
+    """One event in words."""
+    match event:
+        case trace.Load() | trace.Store():
+            verb = "loads" if isinstance(event, trace.Load) else "stores"
+            return f"{event.by} {verb} {field_text(event.at, bytes.fromhex(event.data))}"
+        case trace.Sample():
+            data = bytes.fromhex(event.data)
+            if not data:
+                return "the judge looks at the page: nothing is new"
+            return f"the judge looks at the page: new is {_span(event.at, data)}"
+        case trace.Notify():
+            return f"{event.by} notifies" + (f", {event.count} times" if event.count > 1 else "")
+        case trace.Grant():
+            return f"{event.by} grants page {event.gref}"
+        case trace.Map():
+            said = "" if event.ok else f": refused, {event.why}"
+            return f"{event.by} maps page {event.gref}{said}"
+        case trace.Bind():
+            remote = "" if event.remote is None else f" to port {event.remote}"
+            return f"{event.by} binds{remote}" + ("" if event.ok else f": refused, {event.why}")
+        case trace.Node():
+            return _node(event)
+        case trace.Order():
+            size = f" {len(event.packet) // 2} bytes" if event.packet else ""
+            return f"order {event.id}: {event.do}{size}"
+        case trace.Result():
+            size = f" of {len(event.packet) // 2} bytes" if event.packet else ""
+            why = f" ({event.why})" if event.why else ""
+            return f"order {event.id} ends: {event.outcome}{size}{why}"
+        case trace.Phase():
+            return f"-- {event.name}" + (f": {event.note}" if event.note else "")
+        case trace.Silence():
+            how = "nothing can come" if event.certain else f"not within {event.seconds:g} s"
+            return f"the judge waits for {event.awaited}: {how}"
+        case trace.Console():
+            return f"stderr: {event.text}"
+        case trace.Exit():
+            return f"the target ends: {event.how}"
+        case trace.Trouble():
+            return f"trouble with the adapter: {event.what}"
+        case trace.Target():
+            return f"the target is ready, TPM {event.tpm}"
+
+
+def excerpt(path: Path, line: int) -> list[tuple[int, str, bool]]:
+    """
+    The steps around ``line`` of a trace: (number, text, whether it is the one).
+
+    xenstore reads are left out unless they are the one.  A trace that cannot
+    be read any more gives no steps.
+    """
+    before: deque[tuple[int, str, bool]] = deque(maxlen=BEFORE + 1)
+    after: list[tuple[int, str, bool]] = []
+    try:
+        reader = TraceReader(path, incomplete=True)
+        for event in reader:
+            if isinstance(event, trace.Node) and event.op == "read" and reader.line != line:
+                continue
+            step = (reader.line, describe(event), reader.line == line)
+            if reader.line <= line:
+                before.append(step)
+            elif len(after) < AFTER:
+                after.append(step)
+            else:
+                break
+    except TraceError:
+        pass
+    return [*before, *after]
+
+
+def console(path: Path, most: int = 5) -> list[str]:
+    """The last lines that the target wrote as free text."""
+    try:
+        lines = [e.text for e in TraceReader(path, incomplete=True) if isinstance(e, trace.Console)]
+    except TraceError:
+        return []
+    return lines[-most:]
+
+
+def field_text(at: int, data: bytes) -> str:
+    """Name the bytes ``data`` at offset ``at`` of the page, and say their value."""
+    for field in page.FIELDS:
+        if (at, len(data)) == (field.offset, field.size):
+            value = int.from_bytes(data, "little")
+            named = field is page.STATE and value in tuple(State)
+            return f"{field.name} {State(value).name if named else value}"
+    if (at, len(data)) == (0, page.HEADER_SIZE):
+        header = page.Header.unpack(data)
+        known = header.state in tuple(State)
+        state = State(header.state).name if known else header.state
+        extra = f", nr_extra_pages {header.nr_extra_pages}" if header.nr_extra_pages else ""
+        return f"the header: length {header.length}, state {state}{extra}"
+    return _span(at, data)
+
+
+def _span(at: int, data: bytes) -> str:
+    shown = data[:12].hex(" ") + (" ..." if len(data) > 12 else "")
+    return f"{len(data)} bytes at {at}: {shown}"
+
+
+def _node(event: trace.Node) -> str:
+    if event.op in ("start", "end"):
+        done = {"start": "starts", "end": "commits" if event.ok else "drops"}[event.op]
+        return f"{event.by} {done} transaction {event.tx}"
+    verb = {"read": "reads", "write": "writes", "rm": "removes", "watch": "watches"}[event.op]
+    value = f" = {event.value}" if event.value is not None else ""
+    refused = "" if event.ok or event.op == "read" else " (refused)"
+    inside = f" (transaction {event.tx})" if event.tx else ""
+    return f"{event.by} {verb} {event.path.removeprefix('/local/domain/')}{value}{inside}{refused}"

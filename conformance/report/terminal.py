@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""
+The report that people read: marks as cases end, one block for each broken
+clause, the summary last.
+"""
+
+import shlex
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from conformance.cases import CASES
+from conformance.clauses import Clause
+from conformance.judge import ClauseResult, Verdict
+from conformance.report import steps
+from conformance.report.results import CaseResult, RunResult
+
+#: One mark for each case, by what came of its own clause.
+MARKS = {
+    Verdict.BROKEN: "B",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.KEPT: ".",
+    Verdict.NOT_EXERCISED: "-",
+    Verdict.NOT_OBSERVABLE: "o",
+    Verdict.NOT_APPLICABLE: "n",
+}
+
+_WIDTH = 88
+
+
+class Progress:
+    """Writes a mark as each case ends, a line for each page."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._page = ""
+
+    def case(self, entry: CaseResult) -> None:
+        """One case has ended."""
+        page = entry.name.split(".")[0]
+        if page != self._page:
+            self._out.write(f"{'' if not self._page else chr(10)}{page:<12}")
+            self._page = page
+        self._out.write(mark(entry))
+        self._out.flush()
+
+    def end(self) -> None:
+        """All cases have ended."""
+        if self._page:
+            marks = ", ".join(f"{m} {v.value}" for v, m in MARKS.items())
+            self._out.write(f"\n\n({marks}, E trouble)\n")
+
+
+def mark(entry: CaseResult) -> str:
+    """The mark of one case."""
+    if entry.trouble or entry.internal or (entry.judgement and entry.judgement.trouble):
+        return "E"
+    if entry.skipped:
+        return MARKS[Verdict.NOT_APPLICABLE]
+    if entry.judgement is not None and entry.judgement.broken:
+        return MARKS[Verdict.BROKEN]
+    results = entry.results_of(entry.case.clause) if entry.case else []
+    return MARKS[results[0].verdict] if results else MARKS[Verdict.NOT_EXERCISED]
+
+
+def report(run: RunResult, out: TextIO, *, tracebacks: bool = False) -> None:
+    """Write everything that a person needs after a run, the summary last."""
+    for clause, result in run.broken():
+        out.write("\n" + "\n".join(failure(run, clause, result)) + "\n")
+    for line in _uncertain(run):
+        out.write(f"{line}\n")
+    for entry in run.cases:
+        if entry.internal:
+            out.write(f"\nINTERNAL ERROR in {entry.name}: a defect of the judge; please report it\n")
+            out.write(textwrap.indent(entry.internal if tracebacks else _last(entry.internal), "  "))
+    out.write("\n" + "\n".join(summary(run)) + "\n")
+
+
+def failure(run: RunResult, clause: Clause, result: ClauseResult) -> list[str]:
+    """The block of one broken clause."""
+    path, finding = result.findings[0]
+    case = _case_of(run, path)
+    word = "BROKEN" if run.counts_as_must(clause) else "WARNING"
+    lines = [f"{word}  {clause.id}  ({clause.level}, {result.role.value}, {clause.status})"]
+    lines += textwrap.wrap(clause.text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    lines += [f"  read it    spec/{clause.page}.md:{clause.line} ({clause.page}.html#{clause.id})"]
+    if case is not None and case.case is not None:
+        lines.append(f"  case       {case.name}: {case.case.about}")
+    lines += [
+        f"  allowed    {finding.allowed}",
+        f"  happened   {finding.happened}",
+        f"  trace      {path}, line {finding.line}",
+    ]
+    for number, text, offending in steps.excerpt(Path(path), finding.line):
+        lines.append(f"    {'>>' if offending else '  '} {number:4}  {text}")
+    for text in steps.console(Path(path)):
+        lines.append(f"  stderr     {text}")
+    if run.repeat and case is not None:
+        lines.append(f"  repeat     {run.repeat} {shlex.quote(case.name)}")
+        if not result.can_pass or run.link == "process":
+            lines.append("             (stores were only sampled: a repeat may not show it)")
+    others = _other_cases(run, clause, path)
+    if others:
+        shown = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
+        lines.append(f"  also in    {len(others)} more: {shown}")
+    return lines
+
+
+def summary(run: RunResult) -> list[str]:
+    """The last lines: what was judged, the counts, the verdict."""
+    counts = run.counts()
+    total = sum(counts.values())
+    observed = counts[Verdict.KEPT] + counts[Verdict.BROKEN]
+    skipped = sum(1 for entry in run.cases if entry.skipped)
+    roles = " and ".join(role.value for role in run.roles)
+    tpm = f", TPM {run.tpm}" if run.tpm else ""
+    lines = [
+        f"target     {run.target} ({roles}, {run.link} link{tpm})",
+        f"cases      {len(run.cases) - skipped} run, {skipped} not applicable",
+        "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
+    ]
+    musts = run.broken(musts_only=True)
+    if musts:
+        said = f"{len(musts)} broken"
+    elif run.broken():
+        said = f"no MUST seen broken, {len(run.broken())} SHOULD broken"
+    else:
+        said = "no clause seen broken"
+    if run.interrupted:
+        said = f"interrupted; up to there {said}"
+    code = run.exit_code
+    lines.append(f"verdict    {said}; {observed} of {total} observed; exit {int(code)}")
+    return lines
+
+
+def _uncertain(run: RunResult) -> Iterator[str]:
+    """What could not be decided, or was not done, each with its reason."""
+    for clause, _, verdict, result in run.verdicts():
+        if verdict is Verdict.INCONCLUSIVE:
+            yield f"\nINCONCLUSIVE  {clause.id}: {result.unclear}"
+    failed = {e.name: e.judgement.setup_failed for e in run.cases if e.judgement}
+    for name, why in failed.items():
+        if why:
+            yield f"\nNOT REACHED  {name}: {why}"
+    for entry in run.cases:
+        trouble = entry.trouble or (entry.judgement.trouble if entry.judgement else "")
+        if trouble:
+            yield f"\nTROUBLE  {entry.name}: {trouble}"
+            path = Path(entry.judgement.path) if entry.judgement else None
+            yield from (f"  stderr     {text}" for text in (steps.console(path) if path else []))
+    reasons = sorted({entry.skipped for entry in run.cases if entry.skipped})
+    for reason in reasons:
+        yield f"\nNOT APPLICABLE  {reason}"
+    hidden: dict[tuple[str, ...], int] = {}
+    for _, _, verdict, result in run.verdicts():
+        if verdict is Verdict.NOT_OBSERVABLE:
+            hidden[result.missing] = hidden.get(result.missing, 0) + 1
+    for kinds, count in sorted(hidden.items()):
+        clauses = "1 clause needs" if count == 1 else f"{count} clauses need"
+        needs = f"exact evidence of {' and '.join(kinds)}" if kinds else "what its page names"
+        yield f"\nNOT OBSERVABLE  {clauses} {needs}; this link does not give it"
+
+
+def _case_of(run: RunResult, path: str) -> CaseResult | None:
+    return next((e for e in run.cases if e.judgement and e.judgement.path == path), None)
+
+
+def _other_cases(run: RunResult, clause: Clause, path: str) -> list[str]:
+    return [
+        entry.name
+        for entry in run.cases
+        if entry.judgement
+        and entry.judgement.path != path
+        and clause.id in entry.judgement.broken
+    ]
+
+
+def _last(trace: str) -> str:
+    return trace.strip().rsplit("\n", 1)[-1] + "\n(--traceback shows where)\n"
+
+
+def cases_of(clause: str) -> list[str]:
+    """Ids of the cases that provoke ``clause``."""
+    return [case.id for case in CASES.values() if case.clause == clause]
