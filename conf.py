@@ -6,6 +6,8 @@ Sphinx builds the pages: ``sphinx-build -n -W -c . spec build/html``.
 import sys
 from pathlib import Path
 
+from docutils.nodes import Node
+from sphinx.application import Sphinx
 from sphinx.ext.doctest import DocTestBuilder
 
 _HERE = Path(__file__).parent
@@ -36,5 +38,21 @@ html_last_updated_fmt = None
 text_sectionchars = "=-~"
 text_add_secnumbers = False
 
-# MyST gives a fence its own line; Sphinx takes one off, as reStructuredText needs it.
-DocTestBuilder.get_line_number = staticmethod(lambda node: node.line)
+
+class PageDocTestBuilder(DocTestBuilder):
+    """
+    The doctest builder, with the line numbers of the pages.
+
+    MyST gives a fence its own line; Sphinx takes one off, as reStructuredText
+    needs it.
+    """
+
+    @staticmethod
+    def get_line_number(node: Node) -> int | None:
+        """The line of the fence."""
+        return node.line
+
+
+def setup(app: Sphinx) -> None:
+    """Put the builder above in the place of Sphinx's own."""
+    app.add_builder(PageDocTestBuilder, override=True)

@@ -6,6 +6,7 @@ The target's side of the process link, for machines in Python.
 speaks is on the page ``spec/adapter.md``.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -37,10 +38,8 @@ def serve(factory: Callable[[Place], Target]) -> int:
 
     :return: the exit status of the program.
     """
-    try:
+    with contextlib.suppress(Ended, BrokenPipeError):
         _Service(factory).run()
-    except (Ended, BrokenPipeError):
-        pass
     return 0
 
 

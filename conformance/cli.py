@@ -74,16 +74,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
-    _add_run(verbs.add_parser(
-        "run", help="play all cases against a target", epilog=_RUN_EXAMPLES + _EXITS,
-        formatter_class=shape,
-    ))
-    _add_check(verbs.add_parser(
-        "check", help="judge recorded traces", epilog=_EXITS, formatter_class=shape,
-    ))
-    _add_list(verbs.add_parser(
-        "list", help="list clauses and cases", epilog=_EXITS, formatter_class=shape,
-    ))
+    _add_run(
+        verbs.add_parser(
+            "run",
+            help="play all cases against a target",
+            epilog=_RUN_EXAMPLES + _EXITS,
+            formatter_class=shape,
+        )
+    )
+    _add_check(
+        verbs.add_parser(
+            "check",
+            help="judge recorded traces",
+            epilog=_EXITS,
+            formatter_class=shape,
+        )
+    )
+    _add_list(
+        verbs.add_parser(
+            "list",
+            help="list clauses and cases",
+            epilog=_EXITS,
+            formatter_class=shape,
+        )
+    )
     return parser
 
 
@@ -96,47 +110,84 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("select", nargs="*", metavar="SELECT",
-                        help="clause, prefix, case or glob, such as packet.too-long-answered")
-    parser.add_argument("--exclude", action="append", default=[], metavar="SELECT",
-                        help="leave these out")
-    parser.add_argument("--level", type=_words, default=[], metavar="LEVEL[,...]",
-                        help="only clauses of this level: MUST, SHOULD, MAY")
-    parser.add_argument("--status", type=_words, default=[], metavar="STATUS[,...]",
-                        help="only clauses of this status; 'stated,practice' asks whether"
-                        " the target works with deployed peers")
+    parser.add_argument(
+        "select",
+        nargs="*",
+        metavar="SELECT",
+        help="clause, prefix, case or glob, such as packet.too-long-answered",
+    )
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="SELECT", help="leave these out"
+    )
+    parser.add_argument(
+        "--level",
+        type=_words,
+        default=[],
+        metavar="LEVEL[,...]",
+        help="only clauses of this level: MUST, SHOULD, MAY",
+    )
+    parser.add_argument(
+        "--status",
+        type=_words,
+        default=[],
+        metavar="STATUS[,...]",
+        help="only clauses of this status; 'stated,practice' asks whether"
+        " the target works with deployed peers",
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="a broken SHOULD fails as well")
-    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="write the results as JSON Lines")
-    parser.add_argument("--traceback", action="store_true",
-                        help="show Python tracebacks of defects of the judge")
+    parser.add_argument(
+        "--jsonl", type=Path, metavar="FILE", help="write the results as JSON Lines"
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show Python tracebacks of defects of the judge"
+    )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_run)
     parser.add_argument("role", choices=[role.value for role in Role], help="role of the target")
     _add_selection(parser)
-    parser.add_argument("--exec", dest="command", metavar="COMMAND",
-                        help="start the target with this command, without a shell")
-    parser.add_argument("--object", metavar="MODULE:FACTORY",
-                        help="the target is a Python object that this factory makes")
-    parser.add_argument("--traces", type=Path, default=Path("vtpm-traces"), metavar="DIR",
-                        help="record the traces here (default: %(default)s)")
+    parser.add_argument(
+        "--exec",
+        dest="command",
+        metavar="COMMAND",
+        help="start the target with this command, without a shell",
+    )
+    parser.add_argument(
+        "--object",
+        metavar="MODULE:FACTORY",
+        help="the target is a Python object that this factory makes",
+    )
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=Path("vtpm-traces"),
+        metavar="DIR",
+        help="record the traces here (default: %(default)s)",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
-    parser.add_argument("--timeout-multiplier", type=_positive, default=1.0, metavar="X",
-                        help="multiply every limit, for slow machines")
-    parser.add_argument("--maxfail", type=int, default=0, metavar="N",
-                        help="stop after N failed cases")
+    parser.add_argument(
+        "--timeout-multiplier",
+        type=_positive,
+        default=1.0,
+        metavar="X",
+        help="multiply every limit, for slow machines",
+    )
+    parser.add_argument(
+        "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
+    )
     _add_output(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_check)
     parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="recorded traces")
-    parser.add_argument("--incomplete", action="store_true",
-                        help="judge a trace that was cut off as far as it goes")
+    parser.add_argument(
+        "--incomplete", action="store_true", help="judge a trace that was cut off as far as it goes"
+    )
     _add_output(parser)
 
 
@@ -166,8 +217,13 @@ def _run(options: argparse.Namespace) -> int:
 
     role, scale = Role(options.role), options.timeout_multiplier
     subject = subject_of(role, options.command, options.object, scale=scale)
-    selection = select([role], options.select, exclude=options.exclude,
-                       levels=options.level, statuses=options.status)
+    selection = select(
+        [role],
+        options.select,
+        exclude=options.exclude,
+        levels=options.level,
+        statuses=options.status,
+    )
     progress = terminal.Progress(sys.stdout)
     result = engine.run(
         subject,
@@ -228,14 +284,33 @@ def _list(options: argparse.Namespace) -> int:
     from conformance.select import select
 
     roles = [Role(options.role)] if options.role else list(Role)
-    selection = select(roles, options.select, exclude=options.exclude,
-                       levels=options.level, statuses=options.status)
+    selection = select(
+        roles,
+        options.select,
+        exclude=options.exclude,
+        levels=options.level,
+        statuses=options.status,
+    )
     for clause in selection.clauses:
         cases = [case for case in selection.cases if case.clause == clause.id]
         if options.json:
-            fields = {name: getattr(clause, name) for name in
-                      ("id", "level", "role", "status", "source", "text", "page", "line", "checksum")}
-            named = [{"id": case.id, "role": case.role.value, "about": case.about} for case in cases]
+            fields = {
+                name: getattr(clause, name)
+                for name in (
+                    "id",
+                    "level",
+                    "role",
+                    "status",
+                    "source",
+                    "text",
+                    "page",
+                    "line",
+                    "checksum",
+                )
+            }
+            named = [
+                {"id": case.id, "role": case.role.value, "about": case.about} for case in cases
+            ]
             print(json.dumps(fields | {"unobservable": clause.unobservable, "cases": named}))
             continue
         print(f"{clause.id}  ({clause.level}, {clause.role}, {clause.status})")

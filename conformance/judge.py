@@ -6,9 +6,10 @@ Nothing but the trace is looked at, so a live run, a file and a lab are judged
 by the same code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
+from typing import Any
 
 from conformance import clauses, trace
 from conformance.rules import RULES, Finding, Rule
@@ -29,7 +30,7 @@ OWED = frozenset(
 )
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What came of a clause; earlier ones outrank later ones."""
 
     BROKEN = "broken"
@@ -125,6 +126,12 @@ class Judge:
         self._trouble = ""
         self._note = ""
         self._phase = ""
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            trace.Silence: self._silence,
+            trace.Exit: self._exit,
+            trace.Trouble: self._blame_adapter,
+            trace.Phase: self._enter,
+        }
         chosen = set(RULES if only is None else only)
         known = clauses.load()
         self._rules = [
@@ -139,17 +146,9 @@ class Judge:
         """Take in one event."""
         self.line += 1
         self.scene.feed(event)
-        kind = type(event)
-        if kind is trace.Silence:
-            self._silence(event)
-        elif kind is trace.Exit:
-            self._exit(event)
-        elif kind is trace.Trouble:
-            self._trouble = self._trouble or event.what
-        elif kind is trace.Phase:
-            self._phase = event.name
-            if event.name == "end":
-                self._note = event.note
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
 
     def finish(self, path: str = "", *, complete: bool = True) -> Judgement:
         """The trace is over; weigh what was found."""
@@ -191,6 +190,13 @@ class Judge:
         result.findings += [(path, finding) for finding in fresh]
         if self._trouble and not result.breaches:
             result.unclear = f"trouble with the adapter: {self._trouble}"
+
+    def _enter(self, event: trace.Phase) -> None:
+        self._phase = event.name
+        self._note = event.note or self._note
+
+    def _blame_adapter(self, event: trace.Trouble) -> None:
+        self._trouble = self._trouble or event.what
 
     def _silence(self, event: trace.Silence) -> None:
         if self._phase in ("stimulus", "fence") and event.awaited in OWED:

@@ -49,7 +49,9 @@ class CaseItem(pytest.Item):
         if text:
             raise CaseFailed(text)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None
+    ) -> str:
         """The report as it is, without a Python traceback."""
         if isinstance(excinfo.value, CaseFailed):
             return str(excinfo.value)
@@ -91,9 +93,7 @@ class CasePlugin:
         for case in self._selection.cases:
             page = case.clause.split(".")[0]
             node = f"conformance.{case.role.value}.{page}::{case.id}"
-            item = CaseItem.from_parent(
-                session, name=case.id, nodeid=node, case=case, plugin=self
-            )
+            item = CaseItem.from_parent(session, name=case.id, nodeid=node, case=case, plugin=self)
             items.append(item)
 
     def run_case(self, case: Case) -> CaseResult:

@@ -282,7 +282,7 @@ class Scene:
 
     def owner(self) -> Role | None:
         """Who owns the page but for ``state``; ``None`` for an unknown state."""
-        return OWNER[State(self.state)] if self.state in iter(State) else None
+        return OWNER[State(self.state)] if self.state in tuple(State) else None
 
     # Everything else.
 

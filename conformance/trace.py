@@ -232,7 +232,9 @@ AnyEvent = (
     | Trouble
 )
 
-_DECODER = msgspec.json.Decoder(Header | Footer | AnyEvent)
+_DECODER: msgspec.json.Decoder[Header | Footer | AnyEvent] = msgspec.json.Decoder(
+    Header | Footer | AnyEvent
+)
 
 #: Bytes of the seal at the end of each line, its brace and newline included.
 _SEAL = len(',"crc":"00000000"}\n')

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from conformance.clauses import Clause, fences
-from spec._ext.vtpm_spec import lints
-from spec._ext.vtpm_spec.source import Block, blocks
 from tests.docs_support import GOOD_CLAUSE, copy_of_pages, sphinx, spoil
+from vtpm_spec import lints
+from vtpm_spec.source import Block, blocks
 
 RATIONALE = "*Why.*  So.  *Alternatives.*  MAY would do.  *Deployed\npeers.*  None do.\n"
 

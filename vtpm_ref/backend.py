@@ -168,7 +168,9 @@ class Backend:
 
     def _see_gref(self, text: str | None) -> "Backend":
         gref = parse_number(text)
-        return self._go(Step.CLOSED) if gref is None else replace(self, step=Step.READ_PORT, gref=gref)
+        return (
+            self._go(Step.CLOSED) if gref is None else replace(self, step=Step.READ_PORT, gref=gref)
+        )
 
     def _see_port(self, text: str | None) -> "Backend":
         port = parse_number(text)
@@ -178,7 +180,9 @@ class Backend:
         return self._go(Step.BIND if possible else Step.CLOSED)
 
     def _bound(self, port: int | None) -> "Backend":
-        return self._go(Step.CLOSED) if port is None else replace(self, step=Step.CONNECTED, port=port)
+        return (
+            self._go(Step.CLOSED) if port is None else replace(self, step=Step.CONNECTED, port=port)
+        )
 
     def _see_state(self, raw: bytes) -> "Backend":
         if raw[0] == State.SUBMIT:
@@ -197,7 +201,9 @@ class Backend:
         return after._refuse()
 
     def _see_packet(self, raw: bytes) -> "Backend":
-        return replace(self, step=Step.EXECUTE, packet=raw) if is_well_formed(raw) else self._refuse()
+        return (
+            replace(self, step=Step.EXECUTE, packet=raw) if is_well_formed(raw) else self._refuse()
+        )
 
     def _see_cancel(self, raw: bytes) -> "Backend":
         if raw[0] == State.CANCEL and not self.aborted and not self.done:

@@ -98,7 +98,7 @@ class Frontend:
     was_connected: bool = False
 
     @classmethod
-    def connected(cls, place: Place = Place()) -> "Frontend":  # noqa: B008 (frozen)
+    def connected(cls, place: Place = Place()) -> "Frontend":
         """A frontend that has already connected, for examples."""
         return cls(place=place, step=Step.READY, gref=8, port=1, was_connected=True)
 

@@ -8,13 +8,13 @@ those numbers that a transport has to write or recognise are here.
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 #: Bytes of tag, size and code.
 HEADER_SIZE = 10
 
 
-class Family(str, Enum):
+class Family(StrEnum):
     """
     Which TPM a target speaks; ``NONE``: any well-formed error is an answer.
     """
@@ -100,7 +100,9 @@ class PacketHeader:
     def pack(self) -> bytes:
         """Return the 10 bytes of this header."""
         return (
-            self.tag.to_bytes(2, "big") + self.size.to_bytes(4, "big") + self.code.to_bytes(4, "big")
+            self.tag.to_bytes(2, "big")
+            + self.size.to_bytes(4, "big")
+            + self.code.to_bytes(4, "big")
         )
 
 

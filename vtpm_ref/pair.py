@@ -40,7 +40,7 @@ def describe_store(at: int, data: bytes) -> str:
     for field in page.FIELDS:
         if (at, len(data)) == (field.offset, field.size):
             value = int.from_bytes(data, "little")
-            named = field is page.STATE and value in iter(State)
+            named = field is page.STATE and value in tuple(State)
             return f"{field.name} {State(value).name if named else value}"
     return f"packet {len(data)} bytes" if at >= page.HEADER_SIZE else f"{len(data)} bytes at {at}"
 

@@ -8,7 +8,7 @@ things up in it, and the pages render it.
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 from vtpm_ref.errors import ProtocolViolation
 
@@ -24,7 +24,7 @@ class State(IntEnum):
     CANCEL = 3
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """
     The two parties: the frontend uses the TPM, the backend provides it.
     """
@@ -38,7 +38,7 @@ class Role(str, Enum):
         return Role.BACKEND if self is Role.FRONTEND else Role.FRONTEND
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """
     What the protocol says of one cell.
 

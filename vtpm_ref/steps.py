@@ -133,6 +133,7 @@ Operation = (
     | Deliver
 )
 
+
 def load_state() -> Load:
     """The load of ``state`` alone, one byte."""
     return Load(STATE.offset, STATE.size)

@@ -64,8 +64,6 @@ def backend_case(id: str, *arguments: object, needs: str = "") -> Callable[[_Pla
     return case(Role.BACKEND, id, *arguments, needs=needs)
 
 
-def frontend_case(
-    id: str, *arguments: object, needs: str = "orders"
-) -> Callable[[_Play], _Play]:
+def frontend_case(id: str, *arguments: object, needs: str = "orders") -> Callable[[_Play], _Play]:
     """A case for frontends that take orders; its tester is a ``BackendTester``."""
     return case(Role.FRONTEND, id, *arguments, needs=needs)

@@ -140,9 +140,7 @@ class Link:
         """Give a frontend an order; return its number."""
         number = self._next_order
         self._next_order += 1
-        self.recorder.event(
-            "order", id=number, do=do, packet=packet.hex(), locality=locality
-        )
+        self.recorder.event("order", id=number, do=do, packet=packet.hex(), locality=locality)
         self._order(number, do, packet, locality)
         return number
 
@@ -204,9 +202,7 @@ class Link:
             self._next_port += 1
             self._ports[port] = self._domid(role.peer)
         why = "" if possible else "no such port for this domain"
-        self.recorder.event(
-            "bind", by=role.value, ok=possible, port=port, remote=remote, why=why
-        )
+        self.recorder.event("bind", by=role.value, ok=possible, port=port, remote=remote, why=why)
         return port
 
     @property
@@ -230,9 +226,7 @@ class Link:
             self.place.frontend_id: "frontend",
             self.place.backend_id: "backend",
         }
-        self.recorder.event(
-            "node", by=names[domid], op=op, path=path, value=value, tx=tx, ok=ok
-        )
+        self.recorder.event("node", by=names[domid], op=op, path=path, value=value, tx=tx, ok=ok)
 
     def _make_nodes(self) -> None:
         """The toolstack's part: both directories, each with its peer's name."""

@@ -261,7 +261,9 @@ class ProcessLink(Link):
         elif kind in ("grant", "revoke", "map", "unmap", "bind", "unbind"):
             self._answer(message)
         else:
-            raise AdapterError(f"the target sent a line with the unknown msg {kind!r}: {_cut(line)}")
+            raise AdapterError(
+                f"the target sent a line with the unknown msg {kind!r}: {_cut(line)}"
+            )
 
     def _take_ready(self, message: dict[str, Any]) -> None:
         if message.get("protocol") != PROTOCOL:
@@ -285,9 +287,7 @@ class ProcessLink(Link):
             packet = bytes.fromhex(str(message.get("packet", "")))
         except ValueError as error:
             raise AdapterError("the packet of a result is not in hexadecimal digits") from error
-        self.recorder.event(
-            "result", id=number, outcome=outcome, packet=packet.hex(), why=why
-        )
+        self.recorder.event("result", id=number, outcome=outcome, packet=packet.hex(), why=why)
         self.results[number] = Outcome(str(outcome), packet, why)
 
     def _answer(self, message: dict[str, Any]) -> None:
@@ -335,7 +335,9 @@ def parse_line(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise AdapterError(f"the target printed what is not JSON on its stdout: {_cut(line)}") from error
+        raise AdapterError(
+            f"the target printed what is not JSON on its stdout: {_cut(line)}"
+        ) from error
     if not isinstance(message, dict) or not isinstance(message.get("msg"), str):
         raise AdapterError(f"the target printed a line without a msg: {_cut(line)}")
     return message

@@ -72,8 +72,12 @@ def report(run: RunResult, out: TextIO, *, tracebacks: bool = False) -> None:
         out.write(f"{line}\n")
     for entry in run.cases:
         if entry.internal:
-            out.write(f"\nINTERNAL ERROR in {entry.name}: a defect of the judge; please report it\n")
-            out.write(textwrap.indent(entry.internal if tracebacks else _last(entry.internal), "  "))
+            out.write(
+                f"\nINTERNAL ERROR in {entry.name}: a defect of the judge; please report it\n"
+            )
+            out.write(
+                textwrap.indent(entry.internal if tracebacks else _last(entry.internal), "  ")
+            )
     out.write("\n" + "\n".join(summary(run)) + "\n")
 
 
@@ -170,9 +174,7 @@ def _other_cases(run: RunResult, clause: Clause, path: str) -> list[str]:
     return [
         entry.name
         for entry in run.cases
-        if entry.judgement
-        and entry.judgement.path != path
-        and clause.id in entry.judgement.broken
+        if entry.judgement and entry.judgement.path != path and clause.id in entry.judgement.broken
     ]
 
 

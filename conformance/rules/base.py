@@ -49,9 +49,13 @@ class Rule:
         self.findings: list[Finding] = []
         self.unclear = ""
         self._line = line
+        self.begin()
         for name in dir(self):
             if name.startswith("on_"):
                 scene.listen(name[3:], getattr(self, name))
+
+    def begin(self) -> None:
+        """Set up what the rule itself remembers; most remember nothing."""
 
     def kept(self) -> None:
         """There was an occasion to break the clause, and it was kept."""

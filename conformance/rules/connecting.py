@@ -81,8 +81,7 @@ class ValidReferences(Rule):
 class Initialised(_OnOwnState):
     """A frontend that goes to Connected without Initialised."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._was = False
 
     def judge(self, state: str) -> None:
@@ -149,8 +148,7 @@ class FrontendChecks(_ChecksPeer):
 class InitWait(_OnOwnState):
     """A backend that goes to Connected without InitWait."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._was = False
 
     def judge(self, state: str) -> None:
@@ -163,8 +161,7 @@ class InitWait(_OnOwnState):
 class MapBeforeConnected(_OnOwnState):
     """A backend that says Connected before it is."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._mapped = False
         self._bound = False
 
@@ -178,7 +175,10 @@ class MapBeforeConnected(_OnOwnState):
         if state == _CONNECTED:
             missing = [
                 what
-                for what, done in (("the page mapped", self._mapped), ("the port bound", self._bound))
+                for what, done in (
+                    ("the page mapped", self._mapped),
+                    ("the port bound", self._bound),
+                )
                 if not done
             ]
             said = f"Connected without {' and '.join(missing)}"

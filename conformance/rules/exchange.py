@@ -23,8 +23,7 @@ class _BytesBeforeState(Rule):
     writer: Role
     announced: tuple[State, ...]
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._late = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
@@ -66,8 +65,7 @@ class _Notifies(Rule):
 
     states: tuple[State, ...]
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._owed: int | None = None
 
     def on_state(self, by: Role, old: int, new: int) -> None:
@@ -104,8 +102,7 @@ class AnswerNotifies(_Notifies):
 class SpuriousEvents(Rule):
     """A reaction to an event for which ``state`` gives no cause."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._fresh = False
         self._spurious = False
 
@@ -135,8 +132,7 @@ class SpuriousEvents(Rule):
 class EventPerChange(Rule):
     """More events than stores to ``state``."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._changes = 0
         self._events = 0
 
@@ -172,8 +168,7 @@ class Answered(Rule):
 class NoAcknowledge(Rule):
     """A request over FINISH that got no answer, where one over IDLE did."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._answers_over_idle = False
 
     def on_answer(self, request: Request, answer: Answer) -> None:
@@ -237,8 +232,11 @@ class WaitsForAnswer(_OnOwnResult):
     def judge(self, result: trace.Result) -> None:
         if result.outcome == "response":
             state = self.scene.state
-            self.check(state != State.SUBMIT and state not in range(4, 256),
-                       "to wait for FINISH", f"a response while state is {name_of(state)}")
+            self.check(
+                state != State.SUBMIT and state not in range(4, 256),
+                "to wait for FINISH",
+                f"a response while state is {name_of(state)}",
+            )
 
 
 @rule("exchange.idle-is-no-response", "orders")
@@ -260,8 +258,7 @@ class IdleIsNoResponse(_OnOwnResult):
 class OneCopy(Rule):
     """A backend that loads a byte of the request a second time."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._loaded: set[int] = set()
         self._again: int | None = None
 

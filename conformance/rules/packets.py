@@ -6,7 +6,7 @@ from conformance.rules.base import Rule, rule
 from conformance.rules.shared_page import swapped
 from conformance.scene import Answer, Request
 from vtpm_ref.packet import HEADER_SIZE, TAGS, Family
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import State
 
 
 class _OnRequest(Rule):
@@ -60,7 +60,7 @@ class RequestLength(_OnRequest):
     def judge(self, request: Request) -> None:
         length, size = request.header.length, request.size_in_header
         judged_elsewhere = length < HEADER_SIZE or length > request.room
-        if not judged_elsewhere and swapped(length) != size or length == size:
+        if (not judged_elsewhere and swapped(length) != size) or length == size:
             self.check(length == size, f"length {size}, as the packet's header says", f"{length}")
 
     def tempts(self, order: trace.Order) -> bool:

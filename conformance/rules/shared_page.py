@@ -92,8 +92,7 @@ class PadZero(Rule):
 class PadIgnored(Rule):
     """A request answered otherwise than its twin, for what is in ``pad``."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._without: dict[bytes, tuple[int, int]] = {}
 
     def on_answer(self, request: Request, answer: Answer) -> None:
@@ -118,8 +117,7 @@ def _say(outcome: tuple[int, int]) -> str:
 class Zeroed(Rule):
     """Something else than a request in a page that was just published."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._looked = False
 
     def on_mapped(self, by: Role, ok: bool) -> None:

@@ -57,8 +57,7 @@ class SubmitWhenFree(Rule):
 class CancelWhenBusy(Rule):
     """CANCEL over an answer that the frontend has seen, or had not asked for."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._tempted = False
 
     def on_order(self, order: trace.Order) -> None:
@@ -88,7 +87,9 @@ class AnswerOnlyRequests(Rule):
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is Role.BACKEND and old in (State.IDLE, State.FINISH):
-            self.broken("no store to state: nothing was asked", f"{name_of(new)} over {name_of(old)}")
+            self.broken(
+                "no store to state: nothing was asked", f"{name_of(new)} over {name_of(old)}"
+            )
 
     def on_request(self, request: Request) -> None:
         self.kept()
@@ -130,8 +131,10 @@ class BackendFields(Rule):
         start, end = page.LOCALITY.offset, page.packet_offset(self._extra_pages(at, old))
         for place in range(max(at, start), min(at + len(new), end)):
             if old[place - at] != new[place - at]:
-                self.broken("locality, pad, nr_extra_pages and the list unchanged",
-                            _offending(place, old[place - at :], new[place - at :]))
+                self.broken(
+                    "locality, pad, nr_extra_pages and the list unchanged",
+                    _offending(place, old[place - at :], new[place - at :]),
+                )
                 return
 
     def on_answer(self, request: Request, answer: Answer) -> None:
@@ -147,8 +150,7 @@ class BackendFields(Rule):
 class UnknownWaits(Rule):
     """A reaction to a state value that means nothing."""
 
-    def __init__(self, *args: object) -> None:
-        super().__init__(*args)  # type: ignore[arg-type]
+    def begin(self) -> None:
         self._unknown: int | None = None
 
     def on_state(self, by: Role, old: int, new: int) -> None:

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""
+The main job: judge every target that ships, and real tools on a real TPM.
+
+``make conformance`` runs this.  What lacks a Debian package is not run, and
+the last line says so with the command that installs it.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from conformance import clauses, engine
+from conformance.errors import ConformanceError
+from conformance.judge import Verdict
+from conformance.report import terminal
+from conformance.report.results import CaseResult, Exit, RunResult
+from conformance.run import Subject, judge_file
+from conformance.select import select
+from conformance.subjects import program, python_object
+from conformance.targets import libtpms, reference, tools
+from vtpm_ref.states import Role
+
+#: Where the traces and results of the main job go.
+FOLDER = Path("build/conformance")
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """
+    One target that ships.
+
+    :param missing: says what to install before it can run; empty if nothing.
+    """
+
+    name: str
+    role: Role
+    subject: Callable[[], Subject]
+    missing: Callable[[], str] = lambda: ""
+
+
+def _reference(role: Role) -> str:
+    return shlex.join([sys.executable, "-m", "conformance.targets.reference", role.value])
+
+
+_MAKERS = {Role.BACKEND: reference.backend, Role.FRONTEND: reference.frontend}
+
+
+def _in_memory(role: Role) -> Shipped:
+    name = f"reference {role.value}"
+    return Shipped(f"{name}, memory", role, lambda: python_object(role, name, _MAKERS[role]))
+
+
+def _as_process(role: Role) -> Shipped:
+    name = f"reference {role.value}, process"
+    return Shipped(name, role, lambda: program(role, _reference(role)))
+
+
+def _in_c(role: Role) -> Shipped:
+    return Shipped(
+        f"example {role.value} in C", role, lambda: program(role, f"examples/build/{role.value}")
+    )
+
+
+SHIPPED = (
+    *(make(role) for make in (_in_memory, _as_process, _in_c) for role in Role),
+    Shipped(
+        "libtpms 2.0 backend",
+        Role.BACKEND,
+        lambda: python_object(Role.BACKEND, "libtpms 2.0 backend", libtpms.backend),
+        libtpms.available,
+    ),
+)
+
+
+def main() -> int:
+    """Judge all; return the exit code of the worst."""
+    worst, verdicts, not_run, install = Exit.OK, 0, 0, set[str]()
+    jobs: list[tuple[str, Callable[[], RunResult], str]] = [
+        (entry.name, partial(_judge, entry), entry.missing()) for entry in SHIPPED
+    ]
+    jobs.append(("tpm2-tools across the page", _judge_tools, tools.available()))
+    for name, job, missing in jobs:
+        if missing:
+            print(f"{name:<28} not run: {missing}")
+            not_run += 1
+            install.update(missing.removeprefix("apt-get install ").split())
+            continue
+        try:
+            run = job()
+        except ConformanceError as error:
+            print(f"{name:<28} {error}")
+            worst = max(worst, Exit(error.exit_code)) if worst is not Exit.BROKEN else worst
+            continue
+        verdicts += _show(name, run)
+        if run.exit_code is Exit.BROKEN or worst is Exit.OK:
+            worst = run.exit_code
+    print(f"\n{verdicts} verdicts, traces in {FOLDER}/")
+    packages = " ".join(sorted(install))
+    plural = "" if not_run == 1 else "s"
+    print(
+        f"not run: {not_run} target{plural}; apt-get install {packages}"
+        if not_run
+        else "not run: nothing"
+    )
+    return worst
+
+
+def _judge(entry: Shipped) -> RunResult:
+    folder = FOLDER / entry.name.replace(" ", "-").replace(",", "")
+    return engine.run(entry.subject(), select([entry.role]), folder)
+
+
+def _judge_tools() -> RunResult:
+    """Run the real tools, show what they print, judge both sides of the page."""
+    path = FOLDER / "tpm2-tools.jsonl"
+    ended = tools.run_tools(path)
+    for tool in ended:
+        first = (tool.stdout or tool.stderr).strip().split("\n")[0]
+        print(f"  $ {shlex.join(tool.argv)}\n  {first}")
+    judgement = judge_file(path)
+    roles = tuple(Role(name) for name in judgement.header.judged)
+    run = RunResult(judgement.header.target, "memory", roles, list(clauses.load().values()))
+    failed = [tool.name for tool in ended if tool.status]
+    trouble = f"failed: {', '.join(failed)}" if failed else ""
+    run.add(CaseResult(path.name, judgement=judgement, trouble=trouble))
+    return run
+
+
+def _show(name: str, run: RunResult) -> int:
+    """One line for a target that broke nothing, everything for one that did."""
+    counts = run.counts()
+    observed = counts[Verdict.KEPT] + counts[Verdict.BROKEN]
+    if run.exit_code is not Exit.OK or run.broken():
+        print(f"{name}:")
+        terminal.report(run, sys.stdout)
+    else:
+        said = f"no clause seen broken, {observed} of {sum(counts.values())} observed"
+        print(f"{name:<28} {said}")
+    return observed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
