@@ -49,6 +49,8 @@ class Rule:
         self.findings: list[Finding] = []
         self.unclear = ""
         self._line = line
+        #: Whether the trace's evidence is good enough for this rule to pass.
+        self.can_pass = all(scene.evidence(role, kind) == "exact" for kind in self.needs)
         self.begin()
         for name in dir(self):
             if name.startswith("on_"):
@@ -78,11 +80,6 @@ class Rule:
     def inconclusive(self, why: str) -> None:
         """There was an occasion, but what came of it cannot be told."""
         self.unclear = why
-
-    @property
-    def can_pass(self) -> bool:
-        """Whether the trace's evidence is good enough for this rule to pass."""
-        return all(self.scene.evidence(self.role, kind) == "exact" for kind in self.needs)
 
 
 #: Rule class of each clause.

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""
+TPM packets: the header, what is well-formed, and errors that a transport makes.
+"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vtpm_ref import packet
+from vtpm_ref.packet import Family, PacketHeader
+
+
+def test_a_command_as_the_tcg_writes_it() -> None:
+    """TPM2_GetRandom(16), byte for byte."""
+    assert packet.build(0x8001, 0x17B, b"\x00\x10").hex() == "80010000000c0000017b0010"
+
+
+@given(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.binary(max_size=64))
+def test_what_is_built_is_well_formed(tag: int, code: int, body: bytes) -> None:
+    """The size in the header is the size of the packet."""
+    built = packet.build(tag, code, body)
+    assert packet.is_well_formed(built)
+    assert PacketHeader.unpack(built) == PacketHeader(tag, 10 + len(body), code)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", bytes(9), bytes.fromhex("80010000000b0000017b"), bytes.fromhex("8001000000090000017b")],
+)
+def test_what_is_not_well_formed(raw: str) -> None:
+    """Too short, or a header that says another size."""
+    assert not packet.is_well_formed(bytes.fromhex(raw))
+
+
+def test_nine_bytes_have_no_header() -> None:
+    """The error says how many there were."""
+    with pytest.raises(ValueError, match="at least 10 bytes, got 9"):
+        PacketHeader.unpack(bytes(9))
+
+
+@pytest.mark.parametrize(
+    ("start", "family"),
+    [
+        ("00c1", Family.TPM12),
+        ("00c3", Family.TPM12),
+        ("8001", Family.TPM20),
+        ("8002", Family.TPM20),
+        ("00c4", Family.NONE),
+        ("c1", Family.NONE),
+        ("", Family.NONE),
+    ],
+)
+def test_the_family_of_a_command(start: str, family: Family) -> None:
+    """The tag tells; a response's tag, or none, tells nothing."""
+    assert packet.family_of(bytes.fromhex(start)) is family
+
+
+@pytest.mark.parametrize(
+    ("family", "code", "expected"),
+    [
+        (Family.TPM12, 0x19, "00c40000000a00000019"),
+        (Family.TPM20, 0x142, "80010000000a00000142"),
+        (Family.TPM20, 0x1E, "00c40000000a0000001e"),
+    ],
+)
+def test_error_responses(family: Family, code: int, expected: str) -> None:
+    """Ten bytes with a response's tag; an unreadable tag is answered the 1.2 way."""
+    assert packet.error_response(family, code).hex() == expected
