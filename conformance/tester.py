@@ -283,7 +283,7 @@ class BackendTester(Tester):
         numbers = [parse_number(self.link.read(Role.FRONTEND, name)) for name in PUBLISHED[:2]]
         gref, port = numbers
         mapped = gref is not None and self.link.map_page(gref)
-        bound = port is not None and self.link.bind(Role.BACKEND, port)
+        bound = port is not None and self.link.bind_port(port)
         if not (mapped and bound):
             raise SetupFailed("the frontend's ring-ref and event-channel could not be used")
         self.link.sample()

@@ -57,7 +57,7 @@ def _too_short(t: FrontendTester, length: int) -> None:
 @backend_case("packet.too-long-answered/0xfffffff8", 0xFFFFFFF8)
 @backend_case("packet.too-long-answered/0xffffffff", 0xFFFFFFFF)
 def _too_long(t: FrontendTester, length: int) -> None:
-    """A request with length {0:#x}, which passes the end of the page."""
+    """A request with length {0} ({0:#x}), which passes the end of the page."""
     t.prepare()
     t.stimulus()
     t.submit(_resized(get_random(t.family), 4088), length=length)
@@ -68,7 +68,7 @@ def _too_long(t: FrontendTester, length: int) -> None:
 @backend_case("packet.size-mismatch-answered/header-says-less", -1)
 @backend_case("packet.size-mismatch-answered/header-says-more", 1)
 def _mismatch(t: FrontendTester, surplus: int) -> None:
-    """A request whose header gives {0} more bytes than length."""
+    """A request whose header gives its size as length {0:+d}."""
     t.prepare()
     t.stimulus()
     request = get_random(t.family)
@@ -92,7 +92,7 @@ def _ordered_size(t: BackendTester, size: int) -> None:
 @frontend_case("packet.request-length/header-says-less", -1)
 @frontend_case("packet.request-length/header-says-more", 1)
 def _ordered_mismatch(t: BackendTester, surplus: int) -> None:
-    """An order to send a packet whose header gives {0} more bytes than it has."""
+    """An order to send a packet whose header gives its size {0:+d}."""
     t.prepare()
     t.stimulus()
     request = get_random(t.family)
@@ -108,7 +108,7 @@ def _ordered_mismatch(t: BackendTester, surplus: int) -> None:
 @frontend_case("packet.response-checked/one-less", 27)
 @frontend_case("packet.response-checked/one-more", 29)
 def _claimed_length(t: BackendTester, length: int) -> None:
-    """A response of 28 bytes (30 of a TPM 1.2) with length {0:#x}."""
+    """A response of 28 bytes (30 of a TPM 1.2) with length {0}."""
     t.prepare()
     t.stimulus()
     number = t.order()

@@ -9,6 +9,7 @@ is recorded before the target can see it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from conformance.errors import SetupFailed
 from conformance.links.xenstore import TOOLSTACK, XenStore
 from conformance.recorder import Recorder
 from vtpm_ref.packet import Family
@@ -58,7 +59,6 @@ class Link:
         self.events = 0
         self.store_ = XenStore(self._observe)
         self._granted: dict[int, tuple[int, int]] = {}
-        self._mapped: set[int] = set()
         self._ports: dict[int, int] = {}
         self._next_gref = 8
         self._next_port = 1
@@ -159,51 +159,80 @@ class Link:
     def grant_page(self) -> int:
         """Grant the target a page of zeroes and use it; return its reference."""
         gref = self.grant(self.tester)
+        if gref is None:
+            raise SetupFailed("the link has no page left")
         self.page = self._page_of(gref)
         self.page[:] = bytes(PAGE_SIZE)
         return gref
 
     def allocate_port(self) -> int:
         """Allocate a port that the target can bind; return it."""
-        port = self.bind(self.tester, None)
-        assert port is not None
+        port = self.bind(self.tester, self._domid(self.judged), None)
+        if port is None:
+            raise SetupFailed("the link has no port left")
         return port
 
     def map_page(self, gref: int) -> bool:
         """Map a page that the target granted and use it, if it did."""
-        possible = self.map(self.tester, gref)
+        possible = self.map(self.tester, gref, self._domid(self.judged))
         if possible:
             self.page = self._page_of(gref)
         return possible
 
     # Grants and ports of both roles.
 
-    def grant(self, role: Role) -> int:
-        """A new page, granted by ``role`` to its peer."""
+    def grant(self, role: Role) -> int | None:
+        """A new page, granted by ``role`` to its peer; ``None`` if there is none left."""
         gref = self._next_gref
+        if gref >= self.PAGES:
+            return None
         self._next_gref += 1
         self._granted[gref] = (self._domid(role), self._domid(role.peer))
         self.recorder.event("grant", by=role.value, gref=gref)
         return gref
 
-    def map(self, role: Role, gref: int) -> bool:
-        """Whether ``role`` could map ``gref``; recorded either way."""
-        owner = (self._domid(role.peer), self._domid(role))
-        possible = self._granted.get(gref) == owner
+    def map(self, role: Role, gref: int, domid: int) -> bool:
+        """Whether ``role`` could map page ``gref`` of ``domid``; recorded either way."""
+        possible = self._granted.get(gref) == (domid, self._domid(role))
         why = "" if possible else "no such grant to this domain"
         self.recorder.event("map", by=role.value, gref=gref, ok=possible, why=why)
         return possible
 
-    def bind(self, role: Role, remote: int | None) -> int | None:
-        """Bind ``role`` to the peer's port, or allocate an unbound one."""
-        possible = remote is None or self._ports.get(remote) == self._domid(role)
-        port = self._next_port if possible else None
+    def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
+        """
+        Bind ``role`` to port ``remote`` of ``domid``, or allocate one that it can bind.
+
+        :return: ``role``'s own port; ``None`` if it was refused.
+        """
+        known = domid == self._domid(role.peer)
+        possible = known and (remote is None or self._ports.get(remote) == self._domid(role))
+        port = self._next_port if possible and self._next_port < self.PORTS else None
         if port is not None:
             self._next_port += 1
-            self._ports[port] = self._domid(role.peer)
-        why = "" if possible else "no such port for this domain"
-        self.recorder.event("bind", by=role.value, ok=possible, port=port, remote=remote, why=why)
+            self._ports[port] = domid
+        why = "" if port is not None else "no such port for this domain"
+        self.recorder.event(
+            "bind", by=role.value, ok=port is not None, port=port, remote=remote, why=why
+        )
         return port
+
+    def revoke(self, role: Role, gref: int) -> None:
+        """``role`` takes its grant back; the peer's mapping stays until it unmaps."""
+        self._granted.pop(gref, None)
+        self.recorder.event("grant", by=role.value, gref=gref, on=False)
+
+    def bind_port(self, port: int) -> bool:
+        """Bind the port that the target allocated, if it did."""
+        return self.bind(self.tester, self._domid(self.judged), port) is not None
+
+    def unmap(self, role: Role, gref: int) -> None:
+        """``role`` gives its mapping up."""
+        self.recorder.event("map", by=role.value, gref=gref, ok=True, on=False)
+
+    def unbind(self, role: Role, port: int) -> None:
+        """``role`` closes its ``port``."""
+        self._ports.pop(port, None)
+        self.recorder.event("bind", by=role.value, ok=True, port=port, on=False)
 
     @property
     def _page(self) -> memoryview:

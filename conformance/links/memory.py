@@ -148,6 +148,8 @@ class MemoryHands:
 
     def grant(self, domid: int) -> int:
         gref = self._link.grant(self._role)
+        if gref is None:
+            raise RuntimeError("the target grants more pages than the link has")
         self._page = self._link._page_of(gref)
         # A page that was used before: whoever grants it has to clear it.
         self._page[:] = b"\xa5" * PAGE_SIZE
@@ -155,13 +157,13 @@ class MemoryHands:
         return gref
 
     def map(self, domid: int, gref: int) -> bool:
-        possible = self._link.map(self._role, gref)
+        possible = self._link.map(self._role, gref, domid)
         if possible:
             self._page = self._link._page_of(gref)
         return possible
 
     def bind(self, domid: int, port: int | None) -> int | None:
-        bound = self._link.bind(self._role, port)
+        bound = self._link.bind(self._role, domid, port)
         if self._driver is not None and bound is not None and port is not None:
             self._driver.event()  # binding raises one event, as Xen does it
         return bound

@@ -125,9 +125,9 @@ class ProcessLink(Link):
                 break
             self._pump(0.001)
 
-    def bind(self, role: Role, remote: int | None) -> int | None:
+    def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
         """See ``Link.bind``; a target that binds finds one event pending."""
-        port = super().bind(role, remote)
+        port = super().bind(role, domid, remote)
         if role is self.judged and port is not None:
             self._port = port
             self._poll.register(self._signal_fds[port], select.POLLIN)
@@ -295,16 +295,22 @@ class ProcessLink(Link):
         kind, role = message["msg"], self.judged
         reply: dict[str, Any] = {"msg": "done", "id": _number(message, "id")}
         refusal = ""
-        if kind in ("grant", "map", "bind") and message.get("domid") != self._domid(role.peer):
-            refusal = "that domain is not the peer"
-        elif kind == "grant":
-            reply["gref"] = self.grant(role)
+        if kind == "grant":
+            peer = _number(message, "domid") == self._domid(role.peer)
+            reply["gref"] = self.grant(role) if peer else None
+            refusal = "no page for that domain" if reply["gref"] is None else ""
         elif kind == "map":
-            refusal = "" if self.map(role, _number(message, "gref")) else "no such grant"
+            possible = self.map(role, _number(message, "gref"), _number(message, "domid"))
+            refusal = "" if possible else "no such grant"
         elif kind == "bind":
             remote = _number(message, "port") if "port" in message else None
-            reply["port"] = self.bind(role, remote)
+            reply["port"] = self.bind(role, _number(message, "domid"), remote)
             refusal = "no such port" if reply["port"] is None else ""
+        elif kind == "unbind":
+            self.unbind(role, _number(message, "port"))
+        else:
+            take_back = self.revoke if kind == "revoke" else self.unmap
+            take_back(role, _number(message, "gref"))
         self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
 
     def _event_pending(self) -> bool:
