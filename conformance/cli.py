@@ -43,7 +43,7 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    options = _parser().parse_args(argv)
+    options = _parse(argv)
     try:
         return int(options.action(options))
     except ConformanceError as error:
@@ -62,6 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             print("(--traceback shows where; please report it)", file=sys.stderr)
         return Exit.INTERNAL
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options; a selection may stand before and behind them."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if any(word.startswith("-") for word in rest) or (rest and not hasattr(options, "select")):
+        parser.error(f"unknown: {' '.join(rest)}")
+    if rest:
+        options.select = [*options.select, *rest]
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ judgement; it is *dated* only if an earlier look shows that it is recent.
 
 Listeners are plain functions, kept by the name of what they listen to:
 
-- ``change(by, at, old, new, dated)``: bytes of the page but ``state``
+- ``change(by, at, old, new, dated)``: bytes of the page but ``state`` became others
 - ``state(by, old, new)``: the ``state`` byte was written
 - ``load(by, at, data)``, ``notify(by, count)``
 - ``request(request)``: a request, as its backend can find it
@@ -119,6 +119,7 @@ class Scene:
     :ivar family: the TPM that the target speaks.
     :ivar seen: for each role, the ``state`` that it last loaded.
     :ivar request: the request in the page, answered or not; ``None`` at first.
+    :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
     :ivar nodes: committed node texts by (role of the directory, name).
     """
@@ -138,6 +139,7 @@ class Scene:
         self.family = Family.NONE
         self._awaits_look: Role | None = None
         self._answer_due = False
+        self._unanswered = False
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
@@ -236,16 +238,25 @@ class Scene:
     def _written(self, by: Role, at: int, data: bytes, *, dated: bool) -> None:
         end = at + len(data)
         old = bytes(self.page[at:end])
-        self.page[at:end] = data
         if not self.shared:
-            return
-        if not at <= _STATE_AT < end:
-            self._tell("change", by, at, old, data, dated)
-            return
-        if len(data) > 1:
-            self._tell("change", by, at, old, data, dated)
-        if len(data) == 1 or old[_STATE_AT - at] != data[_STATE_AT - at]:
-            self._state_written(by, old[_STATE_AT - at], data[_STATE_AT - at])
+            self.page[at:end] = data
+        elif not at <= _STATE_AT < end:
+            self.page[at:end] = data
+            if old != data:
+                self._tell("change", by, at, old, data, dated)
+        else:
+            self._written_with_state(by, at, old, data, dated)
+
+    def _written_with_state(self, by: Role, at: int, old: bytes, data: bytes, dated: bool) -> None:
+        """One store of ``state`` and its neighbours: these are not later than it."""
+        index = _STATE_AT - at
+        rest = data[:index] + old[index : index + 1] + data[index + 1 :]
+        self.page[at : at + len(data)] = rest
+        if old != rest:
+            self._tell("change", by, at, old, rest, dated)
+        if len(data) == 1 or data != rest:
+            self.page[_STATE_AT] = data[index]
+            self._state_written(by, old[index], data[index])
 
     def _state_written(self, by: Role, old: int, new: int) -> None:
         if new == State.SUBMIT and by is Role.FRONTEND and old not in _BUSY:
@@ -256,8 +267,13 @@ class Scene:
                 order=next((order for order in self.orders if order.do == "send"), None),
             )
             self._answer_due = False
+            self._unanswered = True
+            self.last_answer = None
+        elif new == State.CANCEL and by is Role.FRONTEND and self.request is not None:
+            self._unanswered = True  # also where it crossed an answer: another one follows
         self._tell("state", by, old, new)
-        if new in _FREE and by is Role.BACKEND and old not in _FREE:
+        if new in _FREE and by is Role.BACKEND and self._unanswered:
+            self._unanswered = False
             self._answer_due = True
         if by not in self.judged:
             self._settle()

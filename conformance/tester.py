@@ -162,7 +162,7 @@ class Tester:
         link.sample()
         if ready(state):
             return state
-        link.wait(lambda: False, 0.0, awaited)
+        link.silence(awaited, limit)
         cause = link.exited or "silence"
         kind = SetupFailed if self.phase == "setup" else TargetSilent
         raise kind(f"waited for {awaited}: {cause}")

@@ -126,8 +126,16 @@ class Backend:
 
     def _rest(self) -> "Backend":
         """Wait for a request, unless an event has come in the meantime."""
-        step = Step.LOOK if self.unseen_event else Step.REST
-        return Backend(self.place, self.family, step, self.gref, self.port)
+        return replace(
+            self,
+            step=Step.LOOK if self.unseen_event else Step.REST,
+            header=Header(),
+            packet=b"",
+            response=None,
+            done=False,
+            aborted=False,
+            unseen_event=False,
+        )
 
     def _working(self) -> "Backend":
         """Wait for the TPM, unless it has ended or an event has come."""

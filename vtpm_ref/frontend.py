@@ -251,7 +251,17 @@ class Frontend:
         return self._finish(Answer("timed-out")) if self.gave_up else self._wait(Step.WAIT_ANSWER)
 
     def _delivered(self) -> "Frontend":
-        return Frontend(self.place, Step.READY, self.gref, self.port, was_connected=True)
+        return replace(
+            self,
+            step=Step.READY,
+            packet=b"",
+            locality=0,
+            length=0,
+            answer=None,
+            unseen_event=False,
+            cancelling=False,
+            gave_up=False,
+        )
 
 
 _Row = tuple[Callable[[Frontend], Operation], Callable[[Frontend, Any], Frontend]]

@@ -92,6 +92,16 @@ class Link:
         """
         raise NotImplementedError
 
+    def silence(self, awaited: str, seconds: float) -> None:
+        """Record that ``awaited`` did not come; what a wait does that ends so."""
+        self.recorder.event(
+            "silence", awaited=awaited, seconds=seconds, certain=self._nothing_can_come()
+        )
+
+    def _nothing_can_come(self) -> bool:
+        """Whether the target will never do anything again by itself."""
+        return self.exited is not None
+
     def settle(self, limit: float, *, nodes: bool = False) -> None:
         """
         Let the target take the event that was sent to it.

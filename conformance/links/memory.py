@@ -40,6 +40,7 @@ class MemoryLink(Link):
         super().__init__(judged, place, recorder)
         self._factory = factory
         self._driver: Driver | None = None
+        self._rests = False
 
     def start(self) -> None:
         """
@@ -55,16 +56,18 @@ class MemoryLink(Link):
 
     def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
         """See ``Link.wait``; ``limit`` bounds only a TPM that really works."""
+        self._rests = False
         for _ in range(MOST_STEPS):
             if ready():
                 return True
             if not self._step(limit):
+                self._rests = self._driver is None or not self._driver.working
                 break
-        else:
-            self.recorder.event("silence", awaited=awaited, seconds=limit)
-            return False
-        self.recorder.event("silence", awaited=awaited, seconds=0.0, certain=True)
+        self.silence(awaited, limit)
         return False
+
+    def _nothing_can_come(self) -> bool:
+        return self._rests or super()._nothing_can_come()
 
     def settle(self, limit: float, *, nodes: bool = False) -> None:
         """See ``Link.settle``; until the target rests."""

@@ -111,8 +111,7 @@ class ProcessLink(Link):
         while not ready():
             rest = deadline - time.monotonic()
             if rest <= 0 or self.exited is not None:
-                certain = self.exited is not None
-                self.recorder.event("silence", awaited=awaited, seconds=limit, certain=certain)
+                self.silence(awaited, limit)
                 return False
             self._pump(rest)
         return True

@@ -73,7 +73,7 @@ class Rule:
     def check(self, kept: bool, allowed: str, happened: str) -> None:
         """``kept`` or ``broken``, as the first argument says."""
         if kept:
-            self.kept()
+            self.occasions += 1
         else:
             self.broken(allowed, happened)
 

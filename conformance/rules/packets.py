@@ -3,8 +3,9 @@
 
 from conformance import trace
 from conformance.rules.base import Rule, rule
-from conformance.rules.shared_page import swapped
+from conformance.rules.shared_page import misplaced, swapped
 from conformance.scene import Answer, Request
+from vtpm_ref import page
 from vtpm_ref.packet import HEADER_SIZE, TAGS, Family
 from vtpm_ref.states import State
 
@@ -59,8 +60,13 @@ class RequestLength(_OnRequest):
 
     def judge(self, request: Request) -> None:
         length, size = request.header.length, request.size_in_header
-        judged_elsewhere = length < HEADER_SIZE or length > request.room
-        if (not judged_elsewhere and swapped(length) != size) or length == size:
+        at = page.packet_offset(request.header.nr_extra_pages)
+        judged_elsewhere = (
+            not HEADER_SIZE <= length <= request.room
+            or swapped(length) == size
+            or misplaced(bytes(self.scene.page), at, length, TAGS[Family.NONE].requests)
+        )
+        if not judged_elsewhere or length == size:
             self.check(length == size, f"length {size}, as the packet's header says", f"{length}")
 
     def tempts(self, order: trace.Order) -> bool:
@@ -150,9 +156,12 @@ class ResponseLength(_OnFinish):
 
     def judge(self, answer: Answer) -> None:
         length, size = answer.length, answer.size_in_header
-        tag = int.from_bytes(answer.page[answer.at : answer.at + 2], "big")
-        is_header = tag in TAGS[Family.NONE].responses | TAGS[Family.NONE].requests
-        if HEADER_SIZE <= length <= answer.room and swapped(length) != size and is_header:
+        judged_elsewhere = (
+            not HEADER_SIZE <= length <= answer.room
+            or swapped(length) == size
+            or misplaced(answer.page, answer.at, length, TAGS[Family.NONE].responses)
+        )
+        if not judged_elsewhere or length == size:
             self.check(length == size, f"length {size}, as the response's header says", f"{length}")
 
 

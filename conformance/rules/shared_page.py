@@ -9,6 +9,9 @@ from vtpm_ref.states import Role, State
 
 _TAGS = TAGS[Family.NONE]
 
+#: Where implementations that misread the texts would put a packet, for n = 0 to 3.
+ELSEWHERE = (8, 12, 16, 20, 24, 28)
+
 
 def swapped(length: int) -> int:
     """``length`` as it reads in the other byte order."""
@@ -19,6 +22,18 @@ def _starts_packet(memory: bytes, at: int, length: int, tags: frozenset[int]) ->
     """Whether a packet of ``length`` bytes with one of ``tags`` lies at ``at``."""
     tag = int.from_bytes(memory[at : at + 2], "big")
     return tag in tags and int.from_bytes(memory[at + 2 : at + 6], "big") == length
+
+
+def misplaced(memory: bytes, at: int, length: int, tags: frozenset[int]) -> int | None:
+    """
+    Where else than at ``at`` a packet of ``length`` bytes lies; ``None`` if nowhere.
+
+    Clause ``page.packet-offset`` is about it; what is then at ``at`` is no packet.
+    """
+    if _starts_packet(memory, at, length, tags):
+        return None
+    found = (other for other in ELSEWHERE if _starts_packet(memory, other, length, tags))
+    return next(found, None)
 
 
 @rule("page.byte-order")
@@ -48,9 +63,6 @@ class ByteOrder(Rule):
 class PacketOffset(Rule):
     """A packet that lies elsewhere than at 8 + 4·n."""
 
-    #: Where implementations that misread the texts would put it, for n = 0 to 3.
-    ELSEWHERE = (8, 12, 16, 20, 24, 28)
-
     def on_request(self, request: Request) -> None:
         if self.role is Role.FRONTEND:
             at = page.packet_offset(request.header.nr_extra_pages)
@@ -62,13 +74,11 @@ class PacketOffset(Rule):
 
     def _find(self, at: int, length: int, tags: frozenset[int]) -> None:
         memory = bytes(self.scene.page)
-        if _starts_packet(memory, at, length, tags):
+        other = misplaced(memory, at, length, tags)
+        if other is not None:
+            self.broken(f"the packet at offset {at}", f"the packet at offset {other}")
+        elif _starts_packet(memory, at, length, tags):
             self.kept()
-            return
-        for other in self.ELSEWHERE:
-            if other != at and _starts_packet(memory, other, length, tags):
-                self.broken(f"the packet at offset {at}", f"the packet at offset {other}")
-                return
 
 
 @rule("page.no-extra-pages")
@@ -118,7 +128,7 @@ class Zeroed(Rule):
     """Something else than a request in a page that was just published."""
 
     def begin(self) -> None:
-        self._looked = False
+        self._looked = True  # until there is a page to look at
 
     def on_mapped(self, by: Role, ok: bool) -> None:
         self._looked = not (ok and by is Role.BACKEND)
