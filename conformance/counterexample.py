@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""
+A way through the model's worlds as a trace that people read and ``check`` judges.
+"""
+
+from pathlib import Path
+
+from conformance.links.memory import EVIDENCE
+from conformance.recorder import Recorder
+from conformance.run import header_of
+from vtpm_ref.states import Role
+from vtpm_ref.steps import (
+    Bind,
+    Deliver,
+    Grant,
+    Load,
+    Map,
+    Notify,
+    Operation,
+    ReadNode,
+    Store,
+    WriteNodes,
+)
+from vtpm_ref.world import Counterexample, World
+
+
+def record(start: World, moves: list[str], path: Path) -> None:
+    """
+    Take ``moves`` from ``start`` and record all that both sides do.
+
+    The last move may be the one that breaks an invariant; it is recorded too.
+
+    :raises ValueError: a move is not possible where it stands (the caller's fault).
+    """
+    header = header_of(
+        list(Role), link="memory", target="the model", evidence=EVIDENCE, place=start.frontend.place
+    )
+    recorder = Recorder(path, header)
+    try:
+        recorder.event("target", tpm="2.0")
+        world = start
+        for move in moves:
+            _note(recorder, world, move)
+            world = _follow(world, move)
+    except Counterexample as found:
+        recorder.event("console", text=str(found))
+    finally:
+        recorder.close()
+
+
+def _follow(world: World, move: str) -> World:
+    for name, after in world.moves():
+        if name == move:
+            return after
+    raise ValueError(f"there is no move {move!r} here")
+
+
+def _note(recorder: Recorder, world: World, move: str) -> None:
+    """Record what ``move`` does, before it is done."""
+    for role in Role:
+        machine = world.machine(role)
+        operation = machine.operation
+        if operation is not None and move == f"{role.value}: {machine.step.value}":
+            _note_operation(recorder, world, role, operation)
+    if move == "the user submits":
+        recorder.event("order", id=world.budget.requests, do="send")
+
+
+def _note_operation(recorder: Recorder, world: World, role: Role, operation: Operation) -> None:
+    by = role.value
+    match operation:
+        case Load(at, size):
+            recorder.load(by, at, world.memory[at : at + size])
+        case Store(at, data):
+            recorder.store(by, at, data)
+        case Notify():
+            recorder.notify(by)
+        case ReadNode(path):
+            value = dict(world.nodes).get(path)
+            recorder.event("node", by=by, op="read", path=path, value=value)
+        case WriteNodes(nodes):
+            for path, text in nodes:
+                recorder.event("node", by=by, op="write", path=path, value=text)
+        case Grant():
+            recorder.event("grant", by=by, gref=8)
+        case Map(_, gref):
+            recorder.event("map", by=by, gref=gref, ok=True)
+        case Bind(_, port):
+            recorder.event("bind", by=by, ok=True, port=1, remote=port)
+        case Deliver(answer):
+            number = world.budget.requests + 1
+            packet = answer.packet.hex()
+            recorder.event("result", id=number, outcome=answer.outcome, packet=packet)
