@@ -226,7 +226,7 @@ class _StoreClient:
                 tx = int(self.call(Op.TRANSACTION_START, "\0").payload.rstrip(b"\0"))
             for path, text in nodes:
                 self.call(Op.WRITE, f"{path}\0{text}", tx)
-            if not tx or self.call(Op.TRANSACTION_END, "T\0", tx).op != Op.ERROR:
+            if not tx or self.call(Op.TRANSACTION_END, "T\0", tx).payload != b"EAGAIN\0":
                 return
 
 

@@ -7,7 +7,10 @@ come at once.
 """
 
 import argparse
+import io
 import json
+import math
+import os
 import shlex
 import sys
 import traceback
@@ -44,6 +47,8 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     options = _parse(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a report never fails for its letters
     try:
         return int(options.action(options))
     except ConformanceError as error:
@@ -214,9 +219,12 @@ def _words(text: str) -> list[str]:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError("it has to be greater than 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
     return value
 
 
@@ -235,7 +243,8 @@ def _run(options: argparse.Namespace) -> int:
         levels=options.level,
         statuses=options.status,
     )
-    progress = terminal.Progress(sys.stdout)
+    out = _Output()
+    progress = terminal.Progress(out)
     result = engine.run(
         subject,
         selection,
@@ -248,10 +257,24 @@ def _run(options: argparse.Namespace) -> int:
         notice=progress.case,
     )
     progress.end()
-    terminal.report(result, sys.stdout, tracebacks=options.traceback)
+    terminal.report(result, out, tracebacks=options.traceback)
     if options.jsonl is not None:
-        jsonlines.write(result, options.jsonl)
+        jsonlines.write([result], options.jsonl)
     return result.exit_code
+
+
+class _Output:
+    """Standard output; when its reader has gone, the run goes on and its exit code counts."""
+
+    def write(self, text: str) -> None:
+        """Write ``text``, now or nowhere."""
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def _repeat(options: argparse.Namespace) -> str:
@@ -260,17 +283,19 @@ def _repeat(options: argparse.Namespace) -> str:
     words += ["--exec", options.command] if options.command else ["--object", options.object]
     if options.timeout_multiplier != 1.0:
         words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
+    words += ["--strict"] if options.strict else []
     return shlex.join(words)
 
 
 def _check(options: argparse.Namespace) -> int:
     from conformance import clauses
+    from conformance.cases import CASES
     from conformance.judge import judge
     from conformance.report import jsonlines, terminal
     from conformance.report.results import CaseResult, RunResult
     from conformance.trace import TraceReader
 
-    worst = Exit.OK
+    worst, results = Exit.OK, []
     for path in options.traces:
         reader = TraceReader(path, incomplete=options.incomplete)
         judgement = judge(reader)
@@ -279,15 +304,17 @@ def _check(options: argparse.Namespace) -> int:
         known = [c for c in clauses.load().values() if c.role in ("both", *header.judged)]
         result = RunResult(header.target, header.link, roles, known, options.strict)
         result.tpm = judgement.tpm
-        result.add(CaseResult(header.case or path.name, judgement=judgement))
+        case = CASES.get(header.case)
+        result.add(CaseResult(header.case or path.name, case, judgement))
+        results.append(result)
         changed = [c.id for c in known if header.clauses.get(c.id) not in (c.checksum, None)]
         if changed:
             print(f"note: recorded when {', '.join(changed)} read otherwise")
         terminal.report(result, sys.stdout)
-        if options.jsonl is not None:
-            jsonlines.write(result, options.jsonl)
         worst = result.exit_code if worst is Exit.OK else worst
         worst = Exit.BROKEN if result.exit_code is Exit.BROKEN else worst
+    if options.jsonl is not None:
+        jsonlines.write(results, options.jsonl)
     return worst
 
 

@@ -6,6 +6,7 @@ No conftest, no configuration file, no PYTEST_ variable and no third-party
 plugin of the user's has a say in a verdict.
 """
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance.errors import AdapterError
+from conformance.errors import RecordingError, UsageError
 from conformance.pytest_plugin import CasePlugin
 from conformance.recorder import Recorder
 from conformance.report.results import CaseResult, RunResult
-from conformance.run import Subject, header_of, trace_path
+from conformance.run import Subject, header_of, started, trace_path
 from conformance.select import Selection
-from vtpm_ref.xenbus import Place
 
 
 def run(
@@ -43,13 +43,20 @@ def run(
     :param most_failures: stop after so many failed cases; 0 means never.
     :raises AdapterError: the target does not even start.
     :raises RecordingError: traces cannot be written.
+    :raises UsageError: another run records into the same folder.
     """
-    smoke(subject, folder)
     result = RunResult(
-        subject.name, subject.link, (subject.role,), selection.clauses, strict, repeat
+        subject.name,
+        subject.link,
+        (subject.role,),
+        selection.clauses,
+        strict,
+        repeat,
+        planned=len(selection.cases),
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with _shield() as empty:
+    with _alone(folder), _shield() as empty:
+        smoke(subject, folder)
         arguments = [
             str(empty),
             f"--rootdir={empty}",
@@ -77,18 +84,26 @@ def smoke(subject: Subject, folder: Path) -> None:
     header = header_of(
         [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
     )
-    recorder = Recorder(trace_path(folder, "smoke"), header)
-    link = None
+    with started(subject, Recorder(trace_path(folder, "smoke"), header)):
+        pass
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold ``folder``, so that two runs do not judge each other's traces."""
     try:
-        link = subject.make(subject.role, Place(), recorder)
-        link.start()
-    except AdapterError as error:
-        recorder.event("trouble", what=str(error))
-        raise
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder}: another run records here; name another folder") from error
+        yield
     finally:
-        if link is not None:
-            link.stop()
-        recorder.close()
+        os.close(fd)
 
 
 @contextmanager

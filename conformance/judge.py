@@ -124,9 +124,11 @@ class Judge:
         self._case_clause = header.case.split("/")[0]
         self._case_findings: list[Finding] = []
         self._trouble = ""
+        self._spoilt = False
         self._note = ""
         self._phase = ""
         self._handlers: dict[type, Callable[[Any], None]] = {
+            **self.scene.handlers,
             trace.Silence: self._silence,
             trace.Exit: self._exit,
             trace.Trouble: self._blame_adapter,
@@ -145,7 +147,6 @@ class Judge:
     def feed(self, event: trace.AnyEvent) -> None:
         """Take in one event."""
         self.line += 1
-        self.scene.feed(event)
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -177,7 +178,7 @@ class Judge:
             rule.occasions,
             rule.breaches,
             rule.can_pass,
-            () if rule.can_pass else rule.needs,
+            () if rule.can_pass else rule.needed(),
             [(path, finding) for finding in rule.findings],
             rule.unclear,
         )
@@ -188,17 +189,21 @@ class Judge:
         fresh = [finding for finding in self._case_findings if finding.line not in known]
         result.breaches += len(fresh)
         result.findings += [(path, finding) for finding in fresh]
-        if self._trouble and not result.breaches:
+        if self._spoilt and not result.breaches:
             result.unclear = f"trouble with the adapter: {self._trouble}"
 
     def _enter(self, event: trace.Phase) -> None:
+        self.scene.feed(event)
         self._phase = event.name
         self._note = event.note or self._note
 
     def _blame_adapter(self, event: trace.Trouble) -> None:
+        self.scene.feed(event)
         self._trouble = self._trouble or event.what
+        self._spoilt = self._spoilt or self._phase != "end"  # afterwards the case is played
 
     def _silence(self, event: trace.Silence) -> None:
+        self.scene.feed(event)
         if self._phase in ("stimulus", "fence") and event.awaited in OWED:
             how = "and rests" if event.certain else f"within {event.seconds:g} s"
             if not self._case_findings:
@@ -206,6 +211,7 @@ class Judge:
                 self._case_findings.append(Finding(event.awaited, happened, self.line))
 
     def _exit(self, event: trace.Exit) -> None:
+        self.scene.feed(event)
         if self._phase in ("stimulus", "fence"):
             happened = f"the target ended: {event.how}"
             self._case_findings.append(Finding("the target goes on", happened, self.line))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conformance.cases import Case
-from conformance.errors import AdapterError, ConformanceError, TraceError
+from conformance.errors import AdapterError, ConformanceError, RecordingError, TraceError
 from conformance.report.results import CaseResult, RunResult
 from conformance.report.terminal import failure
 from conformance.run import Subject, judge_file, play, trace_path
@@ -38,7 +38,7 @@ class CaseItem(pytest.Item):
 
     def runtest(self) -> None:
         """Play and judge; raise what pytest is to report."""
-        entry = self._plugin.run_case(self.case)
+        entry = self._plugin.run_case(self.case, self.session)
         if entry.skipped:
             pytest.skip(entry.skipped)
         if entry.internal or entry.trouble:
@@ -96,8 +96,8 @@ class CasePlugin:
             item = CaseItem.from_parent(session, name=case.id, nodeid=node, case=case, plugin=self)
             items.append(item)
 
-    def run_case(self, case: Case) -> CaseResult:
-        """Play one case, judge its trace, note the result."""
+    def run_case(self, case: Case, session: pytest.Session) -> CaseResult:
+        """Play one case, judge its trace, note the result; a full disk ends the session."""
         entry = CaseResult(case.id, case)
         only = [clause.id for clause in self._selection.clauses]
         try:
@@ -110,6 +110,8 @@ class CasePlugin:
         except AdapterError as error:
             entry.trouble = str(error)
             self._judge_rest(entry, only)
+        except RecordingError as error:
+            entry.trouble = session.shouldfail = str(error)
         except ConformanceError as error:
             entry.trouble = str(error)
         except Exception:

@@ -46,13 +46,21 @@ class Recorder:
         self._size = 0
         self._end = 0
         self._start = monotonic_ns()
+        self._failure: RecordingError | None = None
+        self._map = mmap.mmap(-1, 1)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            # Never a file that exists: whoever still has it mapped would die of its end.
+            path.unlink(missing_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         except OSError as error:
             raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
-        self._grow(CHUNK)
-        self._append(json.dumps({"e": "header", "format": FORMAT, **header})[:-1].encode())
+        try:
+            self._grow(CHUNK)
+            self._append(_text({"e": "header", "format": FORMAT, **header})[:-1])
+        except RecordingError:
+            self.close()
+            raise
 
     def image(self, connection: int) -> bytearray:
         """The page of ``connection`` as the trace implies it; zero at first."""
@@ -81,17 +89,24 @@ class Recorder:
 
     def event(self, kind: str, connection: int = 0, **fields: object) -> None:
         """Record any other event of the format (see ``conformance.trace``)."""
-        self._line(json.dumps({"e": kind, **fields})[1:-1], connection)
+        self._line(_text({"e": kind, **fields})[1:-1].decode(), connection)
 
     def close(self) -> None:
-        """Add the footer and cut the file to its length; safe to call twice."""
+        """
+        Add the footer and cut the file to its length; safe to call twice.
+
+        A trace that could not be written to its end gets no footer.
+        """
         if self._fd < 0:
             return
-        self._append(b'{"e":"footer","events":%d' % self.events)
-        self._map.close()
-        os.ftruncate(self._fd, self._end)
-        os.close(self._fd)
-        self._fd = -1
+        try:
+            if self._failure is None:
+                self._append(b'{"e":"footer","events":%d' % self.events)
+        finally:
+            self._map.close()
+            os.ftruncate(self._fd, self._end)
+            os.close(self._fd)
+            self._fd = -1
 
     def _access(self, kind: str, by: str, at: int, data: bytes, connection: int) -> None:
         self.image(connection)[at : at + len(data)] = data
@@ -105,7 +120,7 @@ class Recorder:
 
     def _append(self, line: bytes) -> None:
         """Seal and write a line; ``line`` lacks the brace that closes it."""
-        self._crc = crc = crc32(line, self._crc)
+        crc = crc32(line, self._crc)
         sealed = _SEALED % (line, crc)
         start = self._end
         end = start + len(sealed)
@@ -113,19 +128,30 @@ class Recorder:
             self._grow(max(CHUNK, len(sealed)))
         self._map[start:end] = sealed
         self._end = end
+        self._crc = crc
 
     def _grow(self, by: int) -> None:
+        if self._failure is not None:
+            raise self._failure
         try:
             os.posix_fallocate(self._fd, self._size, by)
+            if self._size:
+                self._map.resize(self._size + by)
+            else:
+                self._map = mmap.mmap(self._fd, by)
         except OSError as error:
-            raise RecordingError(
+            self._failure = RecordingError(
                 f"{self.path}: {error.strerror}; what was recorded up to here is kept"
-            ) from error
+            )
+            # The line is lost, so no later one may be written, even if it fits.
+            self._size = self._end
+            raise self._failure from error
         self._size += by
-        if self._size == by:
-            self._map = mmap.mmap(self._fd, self._size)
-        else:
-            self._map.resize(self._size)
+
+
+def _text(line: dict[str, object]) -> bytes:
+    """JSON; what is no text (half a surrogate pair) becomes a question mark."""
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def difference(old: bytes | bytearray, new: bytes) -> tuple[int, bytes]:
@@ -136,12 +162,10 @@ def difference(old: bytes | bytearray, new: bytes) -> tuple[int, bytes]:
     """
     if old == new:
         return 0, b""
-    low, high = 0, len(new)
-    step = 1 << high.bit_length()
-    while step := step >> 1:
-        # Slices are compared in C; two that reach past the end are never equal here.
-        if old[low : low + step] == new[low : low + step]:
-            low += step
-        if high - step > low and old[high - step : high] == new[high - step : high]:
-            high -= step
-    return low, new[low:high]
+    # Most differences lie at the front; numbers, unlike bytes, are compared in C.
+    size = 64
+    while old[size:] != new[size:]:
+        size *= 8
+    bits = int.from_bytes(old[:size], "little") ^ int.from_bytes(new[:size], "little")
+    low = ((bits & -bits).bit_length() - 1) // 8
+    return low, new[low : (bits.bit_length() + 7) // 8]

@@ -5,7 +5,8 @@ Runs one case against one target, and judges the trace that it leaves.
 
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,20 +93,33 @@ def play(case: Case, subject: Subject, folder: Path, *, scale: float = 1.0) -> P
         evidence=subject.evidence,
         case=case.id,
     )
-    recorder = Recorder(path, header)
-    link = None
-    try:
-        link = subject.make(subject.role, Place(), recorder)
-        link.start()
+    with started(subject, Recorder(path, header)) as link:
+        recorder = link.recorder
         recorder.event("target", tpm=link.family.value, can=",".join(sorted(link.can)))
         if case.needs and case.needs not in link.can:
             return f"the target does not declare the capability {case.needs!r}"
         _play(case, link, scale)
-    finally:
-        if link is not None:
-            link.stop()
-        recorder.close()
     return path
+
+
+@contextmanager
+def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
+    """
+    A link to a fresh target; at the end the target is stopped and the trace closed.
+
+    :raises AdapterError: the target did not start; the trace says so.
+    """
+    with closing(recorder):
+        link = subject.make(subject.role, Place(), recorder)
+        try:
+            try:
+                link.start()
+            except AdapterError as error:
+                recorder.event("trouble", what=str(error))
+                raise
+            yield link
+        finally:
+            link.stop()
 
 
 def _play(case: Case, link: Link, scale: float) -> None:

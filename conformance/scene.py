@@ -11,7 +11,7 @@ Listeners are plain functions, kept by the name of what they listen to:
 
 - ``change(by, at, old, new, dated)``: bytes of the page but ``state`` became others
 - ``state(by, old, new)``: the ``state`` byte was written
-- ``load(by, at, data)``, ``notify(by, count)``
+- ``load(by, at, data)``, ``sample()``, ``notify(by, count)``
 - ``request(request)``: a request, as its backend can find it
 - ``answer(request, answer)``: an answer, as its frontend can find it
 - ``node(role, name, value, by)``: a node of ``role``'s directory changed
@@ -50,6 +50,9 @@ class Request:
     :ivar early: it was submitted before the backend was Connected.
     :ivar frontend_state: text of the frontend's state node at that time.
     :ivar order: the order that the frontend carries out, if it takes orders.
+    :ivar room: bytes from the packet's offset to the end of the page.
+    :ivar size_in_header: the size that the packet's own header gives, -1 if it has none.
+    :ivar well_formed: the pages' term: long enough, not too long, and both lengths agree.
     """
 
     over: int
@@ -58,23 +61,20 @@ class Request:
     order: "trace.Order | None"
     header: Header = field(default_factory=Header)
     packet: bytes = b""
+    room: int = page.capacity()
+    size_in_header: int = -1
+    well_formed: bool = False
     told: bool = False
 
-    @property
-    def room(self) -> int:
-        """Bytes from the packet's offset to the end of the page."""
-        return page.capacity(self.header.nr_extra_pages)
-
-    @property
-    def size_in_header(self) -> int:
-        """The size that the packet's own header gives, -1 if it has none."""
-        return int.from_bytes(self.packet[2:6], "big") if len(self.packet) >= 10 else -1
-
-    @property
-    def well_formed(self) -> bool:
-        """The pages' term: long enough, not too long, and both lengths agree."""
-        length = self.header.length
-        return 10 <= length <= self.room and self.size_in_header == length
+    def fill(self, memory: bytearray) -> None:
+        """Take the request from the page, once all of it is there."""
+        self.header = header = Header.unpack(bytes(memory[: page.HEADER_SIZE]))
+        at = page.packet_offset(header.nr_extra_pages)
+        self.room = page.PAGE_SIZE - at
+        self.packet = packet = bytes(memory[at : at + min(header.length, self.room)])
+        self.size_in_header = int.from_bytes(packet[2:6], "big") if len(packet) >= 10 else -1
+        fits = 10 <= header.length <= self.room
+        self.well_formed = fits and self.size_in_header == header.length
 
 
 @dataclass
@@ -83,32 +83,27 @@ class Answer:
     The backend's answer: FINISH or IDLE, and the page as a frontend finds it.
 
     :ivar at: the packet's offset, by the ``nr_extra_pages`` of the request.
+    :ivar room: bytes from the packet's offset to the end of the page.
+    :ivar packet: the response, cut off at the end of the page.
+    :ivar size_in_header: the size that a TPM header at the packet's offset gives.
+    :ivar code: the response code at the packet's offset.
     """
 
     state: int
     length: int
     at: int
     page: bytes
+    room: int = field(init=False)
+    packet: bytes = field(init=False)
+    size_in_header: int = field(init=False)
+    code: int = field(init=False)
 
-    @property
-    def room(self) -> int:
-        """Bytes from the packet's offset to the end of the page."""
-        return page.PAGE_SIZE - self.at
-
-    @property
-    def packet(self) -> bytes:
-        """The response, cut off at the end of the page."""
-        return self.page[self.at : self.at + min(self.length, self.room)]
-
-    @property
-    def size_in_header(self) -> int:
-        """The size that a TPM header at the packet's offset gives."""
-        return int.from_bytes(self.page[self.at + 2 : self.at + 6], "big")
-
-    @property
-    def code(self) -> int:
-        """The response code at the packet's offset."""
-        return int.from_bytes(self.page[self.at + 6 : self.at + 10], "big")
+    def __post_init__(self) -> None:
+        at = self.at
+        self.room = page.PAGE_SIZE - at
+        self.packet = self.page[at : at + min(self.length, self.room)]
+        self.size_in_header = int.from_bytes(self.page[at + 2 : at + 6], "big")
+        self.code = int.from_bytes(self.page[at + 6 : at + 10], "big")
 
 
 class Scene:
@@ -122,6 +117,7 @@ class Scene:
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
     :ivar nodes: committed node texts by (role of the directory, name).
+    :ivar handlers: what takes in each type of event; other types mean nothing.
     """
 
     def __init__(self, header: trace.Header) -> None:
@@ -144,12 +140,12 @@ class Scene:
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
         self._place = Place(header.frontend, header.backend, header.device)
-        self._handlers: dict[type, Callable[[Any], None]] = {
+        self.handlers: dict[type, Callable[[Any], None]] = {
             trace.Target: self._target,
             trace.Load: self._load,
             trace.Store: self._store,
             trace.Sample: self._sample,
-            trace.Notify: lambda e: self._tell("notify", _ROLES[e.by], e.count),
+            trace.Notify: self._notify,
             trace.Map: self._map,
             trace.Bind: lambda e: self._tell("bound", _ROLES[e.by], e.ok) if e.on else None,
             trace.Node: self._node,
@@ -166,7 +162,7 @@ class Scene:
 
     def feed(self, event: trace.AnyEvent) -> None:
         """Take in one event and tell the listeners what it means."""
-        handler = self._handlers.get(type(event))
+        handler = self.handlers.get(type(event))
         if handler is not None:
             handler(event)
 
@@ -183,6 +179,11 @@ class Scene:
     def connected(self, role: Role) -> bool:
         """Whether the state node of ``role`` says Connected."""
         return self.nodes.get((role, "state")) == "4"
+
+    def carries_out(self, result: trace.Result) -> bool:
+        """Whether ``result`` is of the order that the request in the page carries out."""
+        order = self.request.order if self.request is not None else None
+        return order is not None and order.id == result.id
 
     def evidence(self, role: Role, kind: str) -> str:
         """Level of evidence that the trace gives of ``role``'s ``kind``."""
@@ -201,17 +202,28 @@ class Scene:
 
     def _load(self, event: trace.Load) -> None:
         by, at, data = _ROLES[event.by], event.at, bytes.fromhex(event.data)
-        self._learn(by.peer, at, data)
-        if at <= _STATE_AT < at + len(data):
+        end = at + len(data)
+        if self.page[at:end] != data:
+            self._learn(by.peer, at, data)
+        if at <= _STATE_AT < end:
             self.seen[by] = data[_STATE_AT - at]
             self._settle()
-        self._tell("load", by, at, data)
+        for listener in self._listeners["load"]:
+            listener(by, at, data)
+
+    def _notify(self, event: trace.Notify) -> None:
+        by = _ROLES[event.by]
+        for listener in self._listeners["notify"]:
+            listener(by, event.count)
 
     def _sample(self, event: trace.Sample) -> None:
+        at, data = event.at, bytes.fromhex(event.data)
         for role in self.judged:
-            self._learn(role, event.at, bytes.fromhex(event.data))
+            if self.page[at : at + len(data)] != data:
+                self._learn(role, at, data)
         self._awaits_look = None
         self._settle()
+        self._tell("sample")
 
     def _store(self, event: trace.Store) -> None:
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
@@ -220,9 +232,7 @@ class Scene:
         self._written(by, event.at, data, dated=True)
 
     def _learn(self, by: Role, at: int, data: bytes) -> None:
-        """Take in what somebody saw at ``at``; what is new, ``by`` has written."""
-        if self.page[at : at + len(data)] == data:
-            return
+        """Take in what somebody saw at ``at`` that is not in the page: ``by`` has written it."""
         dated = by not in self.judged or self._awaits_look is None
         first, last = at, at + len(data)
         if not first <= _STATE_AT < last or data[_STATE_AT - at] == self.state:
@@ -243,7 +253,8 @@ class Scene:
         elif not at <= _STATE_AT < end:
             self.page[at:end] = data
             if old != data:
-                self._tell("change", by, at, old, data, dated)
+                for listener in self._listeners["change"]:
+                    listener(by, at, old, data, dated)
         else:
             self._written_with_state(by, at, old, data, dated)
 
@@ -271,7 +282,8 @@ class Scene:
             self.last_answer = None
         elif new == State.CANCEL and by is Role.FRONTEND and self.request is not None:
             self._unanswered = True  # also where it crossed an answer: another one follows
-        self._tell("state", by, old, new)
+        for listener in self._listeners["state"]:
+            listener(by, old, new)
         if new in _FREE and by is Role.BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True
@@ -284,21 +296,17 @@ class Scene:
         if request is None or self._awaits_look is not None:
             return
         if not request.told and self.state in _BUSY:
-            self._fill(request)
+            request.fill(self.page)
             request.told = True
-            self._tell("request", request)
+            for listener in self._listeners["request"]:
+                listener(request)
         if self._answer_due:
             self._answer_due = False
             at = page.packet_offset(request.header.nr_extra_pages)
             length = int.from_bytes(self.page[0:4], "little")
             self.last_answer = Answer(self.state, length, at, bytes(self.page))
-            self._tell("answer", request, self.last_answer)
-
-    def _fill(self, request: Request) -> None:
-        header = Header.unpack(bytes(self.page[: page.HEADER_SIZE]))
-        at = page.packet_offset(header.nr_extra_pages)
-        request.header = header
-        request.packet = bytes(self.page[at : at + min(header.length, page.PAGE_SIZE - at)])
+            for listener in self._listeners["answer"]:
+                listener(request, self.last_answer)
 
     def owner(self) -> Role | None:
         """Who owns the page but for ``state``; ``None`` for an unknown state."""

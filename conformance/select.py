@@ -37,6 +37,7 @@ def select(
 
     A pattern is a clause's id (``packet.too-long-answered``), a prefix of it
     (``packet``), a case's id (``packet.too-long-answered/4089``) or a glob.
+    Clauses are judged whose cases are chosen; with a case's id, all are.
 
     :raises UsageError: a pattern, level or status matches nothing, or nothing
         is left.
@@ -66,10 +67,12 @@ def select(
         and _passes(clauses[case.clause], levels, statuses)
     ]
     wanted = {case.clause for case in chosen}
+    # Whoever asks for one case wants to know all that it shows.
+    everything = any(pattern in CASES for pattern in patterns)
     judged = [
         clause
         for clause in clauses.values()
-        if (clause.id in wanted or (clause.unobservable and not patterns))
+        if (clause.id in wanted or everything or (clause.unobservable and not patterns))
         and not any(_matches(p, clause.id) for p in exclude)
         and _passes(clause, levels, statuses)
     ]

@@ -5,6 +5,7 @@ From what the user names, a command or a Python object, to what can be judged.
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -27,6 +28,12 @@ def subject_of(
     if (command is None) == (factory is None):
         raise UsageError("name one target: --exec 'COMMAND' or --object package.module:factory")
     if command is not None:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--exec {command}: {error}") from error
+        if not words:
+            raise UsageError("--exec names no command")
         return program(role, command, scale=scale)
     return python_object(role, str(factory), _import(str(factory)))
 
@@ -60,8 +67,9 @@ def _import(name: str) -> Callable[[Place], Target]:
     sys.path.insert(0, os.getcwd())
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"--object {name}: {error}; expected package.module:factory") from error
+    except Exception as error:  # a module can raise anything while it is imported
+        said = str(error) or repr(error)
+        raise UsageError(f"--object {name}: {said}; expected package.module:factory") from error
     finally:
         sys.path.pop(0)
     if not callable(factory):

@@ -20,6 +20,8 @@ from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 
 #: Seconds, before the multiplier, for an answer to a command that every TPM does at once.
 ANSWER_LIMIT = 2.0
+#: Seconds, before the multiplier, for an event whose state is in the page already.
+EVENT_LIMIT = 0.05
 #: Seconds, before the multiplier, for the steps of connecting.
 CONNECT_LIMIT = 5.0
 
@@ -37,6 +39,12 @@ def random_bytes(family: Family, count: int = 16) -> bytes:
     """A well-formed response to GetRandom."""
     width, tag = (2, 0x8001) if family is Family.TPM20 else (4, 0xC4)
     return packet.build(tag, 0, count.to_bytes(width, "big") + bytes(range(count)))
+
+
+def resized(packet: bytes, size: int) -> bytes:
+    """``packet`` cut or filled to ``size`` bytes, its header saying so."""
+    sized = packet[:2] + size.to_bytes(4, "big") + packet[6:]
+    return (sized + bytes(max(0, size - len(sized))))[:size]
 
 
 @dataclass(frozen=True)
@@ -139,16 +147,26 @@ class Tester:
         self.link.wait(ready, ANSWER_LIMIT * self.scale, awaited)
         store.unwatch(domid, path, path)
 
-    def _need_event(self, ready: Callable[[int], bool], awaited: str) -> int:
+    def rest(self) -> None:
+        """Let the target go on as far as it does without an event."""
+        self.link.settle(ANSWER_LIMIT * self.scale)
+
+    def _need_event(
+        self, ready: Callable[[int], bool], awaited: str, unless: Callable[[], bool] | None = None
+    ) -> int:
         """
         Wait until the page's state suits ``ready``, and return it.
 
         The target owes an event as well.  When that is missing the silence is
         recorded, and the state counts all the same.
+
+        :param unless: ends the wait as well; nothing is owed then.
         """
         link = self.link
 
         def event_and_state() -> bool:
+            if unless is not None and unless():
+                return True
             if not link.events:
                 return False
             link.events = 0
@@ -161,6 +179,8 @@ class Tester:
         state = self.look()
         link.sample()
         if ready(state):
+            # Where stores are only sampled, the trace knows the state from here on.
+            link.wait(lambda: link.events > 0, EVENT_LIMIT * self.scale, "an event")
             return state
         link.silence(awaited, limit)
         cause = link.exited or "silence"
@@ -337,12 +357,13 @@ class BackendTester(Tester):
         """Order a request, answer it, and wait for the order's result."""
         number = self.order()
         self.wait_request()
+        self.rest()
         self.answer(response)
         return self.wait_result(number)
 
-    def wait_request(self) -> Found:
-        """Wait for SUBMIT and the event that goes with it."""
-        state = self._need_event(lambda s: s == State.SUBMIT, "a request")
+    def wait_request(self, unless: Callable[[], bool] | None = None) -> Found:
+        """Wait for SUBMIT and the event that goes with it; or, without them, ``unless``."""
+        state = self._need_event(lambda s: s == State.SUBMIT, "a request", unless)
         header = Header.unpack(self.link.load(0, page.HEADER_SIZE))
         at = page.packet_offset(header.nr_extra_pages)
         size = min(header.length, page.PAGE_SIZE - at)
@@ -369,10 +390,9 @@ class BackendTester(Tester):
 
     def answer_order(self, number: int) -> None:
         """Answer the request of order ``number``, unless the frontend refuses it."""
-        link = self.link
-        self._need(lambda: number in link.results or link.events > 0, ANSWER_LIMIT, "a request")
-        if number not in link.results:
-            self.wait_request()
+        results = self.link.results
+        self.wait_request(unless=lambda: number in results)
+        if number not in results:
             self.answer()
             self.wait_result(number)
 

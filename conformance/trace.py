@@ -9,7 +9,7 @@ was cut off or altered, and names the line.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, BinaryIO, Literal, final
 from zlib import crc32
 
 import msgspec
@@ -22,6 +22,10 @@ RoleName = Literal["frontend", "backend"]
 #: How well a link sees something: each one, some of them, or none.
 EvidenceLevel = Literal["exact", "sampled", "none"]
 
+#: An offset in the page, and bytes of it in hexadecimal digits.
+Offset = Annotated[int, msgspec.Meta(ge=0, lt=4096)]
+Digits = Annotated[str, msgspec.Meta(max_length=2 * 4096)]
+
 #: What a link can see of one role.
 EVIDENCE_KINDS = ("loads", "stores", "events", "nodes", "grants", "orders")
 
@@ -32,6 +36,7 @@ class Line(msgspec.Struct, kw_only=True, tag_field="e", forbid_unknown_fields=Tr
     crc: str
 
 
+@final
 class Header(Line, tag="header", kw_only=True):
     """
     The first line: what was run, and what its link can see.
@@ -75,24 +80,24 @@ class Load(Event, tag="load", kw_only=True):
     """``by`` loaded ``data`` (hexadecimal) at offset ``at`` of the page."""
 
     by: RoleName
-    at: int
-    data: str
+    at: Offset
+    data: Digits
 
 
 class Store(Event, tag="store", kw_only=True):
     """``by`` stored ``data`` (hexadecimal) at offset ``at`` of the page."""
 
     by: RoleName
-    at: int
-    data: str
+    at: Offset
+    data: Digits
 
 
 class Sample(Event, tag="sample", kw_only=True):
     """The judge looked at ``size`` bytes; ``data`` at ``at`` was new to it."""
 
     size: int
-    at: int
-    data: str
+    at: Offset
+    data: Digits
 
 
 class Notify(Event, tag="notify", kw_only=True):
@@ -207,6 +212,7 @@ class Trouble(Event, tag="trouble", kw_only=True):
     what: str
 
 
+@final
 class Footer(Line, tag="footer", kw_only=True):
     """The last line: how many events there are."""
 
@@ -236,8 +242,22 @@ _DECODER: msgspec.json.Decoder[Header | Footer | AnyEvent] = msgspec.json.Decode
     Header | Footer | AnyEvent
 )
 
+
+class _Start(msgspec.Struct):
+    """What the first line of a trace of any format has."""
+
+    e: str = ""
+    format: object = None
+
+
+_START = msgspec.json.Decoder(_Start)
+
+#: Bytes of the longest first line that is read; a file of one line is not read whole.
+_LONGEST_HEADER = 1 << 20
+
 #: Bytes of the seal at the end of each line, its brace and newline included.
 _SEAL = len(',"crc":"00000000"}\n')
+_NEWLINE = ord("\n")
 
 
 class TraceReader:
@@ -258,28 +278,28 @@ class TraceReader:
         self._crc = 0
         try:
             self._file = path.open("rb")
+            first = self._file.readline(_LONGEST_HEADER)
         except OSError as error:
             raise TraceError(str(path), 1, f"cannot be read: {error.strerror}") from error
-        first = self._file.readline()
-        header = self._decode(first) if first.strip(b"\0") else None
-        if not isinstance(header, Header):
-            raise self._refused("this is no trace: its first line is not a header")
-        if header.format != FORMAT:
-            raise self._refused(f"format {header.format}; this judge reads format {FORMAT}")
-        self.header = header
+        try:
+            self.header = self._header(first)
+        except TraceError:
+            self._file.close()
+            raise
 
     def __iter__(self) -> Iterator[AnyEvent]:
         decode = self._decode
         count = 0
         with self._file as file:
             for raw in file:
-                if raw[:1] == b"\0" or raw[-1:] != b"\n":
+                if raw[0] == 0 or raw[-1] != _NEWLINE:
+                    self._only_zeroes(file, "altered: it has no end, but lines follow")
                     break
                 event = decode(raw)
-                if isinstance(event, Footer):
-                    self._finish(event, count, file.read(1))
+                if type(event) is Footer:
+                    self._finish(event, count, file)
                     return
-                if isinstance(event, Header):
+                if type(event) is Header:
                     raise self._refused("a second header")
                 count += 1
                 yield event
@@ -290,13 +310,32 @@ class TraceReader:
                 " (--incomplete judges what is there)"
             )
 
-    def _finish(self, footer: Footer, count: int, rest: bytes) -> None:
+    def _header(self, first: bytes) -> Header:
+        """The first line; of another format, no more than its number is looked at."""
+        try:
+            start = _START.decode(first)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            start = _Start()
+        if start.e != "header":
+            raise self._refused("this is no trace: its first line is not a header")
+        if start.format != FORMAT:
+            raise self._refused(f"format {start.format}; this judge reads format {FORMAT}")
+        header = self._decode(first)
+        assert isinstance(header, Header)
+        return header
+
+    def _finish(self, footer: Footer, count: int, file: BinaryIO) -> None:
         if footer.events != count:
             raise self._refused(f"the footer counts {footer.events} events, there are {count}")
-        if rest:
-            self.line += 1
-            raise self._refused("there is something after the footer")
+        self._only_zeroes(file, "there is something after the footer")
         self.complete = True
+
+    def _only_zeroes(self, file: BinaryIO, otherwise: str) -> None:
+        """Behind the last line there may be space that a killed run had reserved."""
+        while rest := file.read(1 << 16):
+            if rest.strip(b"\0"):
+                self.line += 1
+                raise self._refused(otherwise)
 
     def _decode(self, raw: bytes) -> Header | Footer | AnyEvent:
         self.line += 1

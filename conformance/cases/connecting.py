@@ -24,10 +24,9 @@ def _connect_frontend(t: BackendTester) -> None:
 @backend_case("connecting.map-before-connected/connect")
 @backend_case("connecting.backend-connects/initialised")
 def _connect_backend(t: FrontendTester) -> None:
-    """Connecting, the usual way, and one exchange."""
+    """Connecting, the usual way."""
     t.stimulus()
     t.connect()
-    t.fence()
 
 
 @backend_case("connecting.backend-connects/connected")
@@ -106,6 +105,7 @@ def _early_order(t: BackendTester) -> None:
     t.take_page()
     number = t.order()
     t.nudge()
+    t.look()  # what it has submitted by now is early
     t.set_state(XenbusState.CONNECTED)
     t.wait_request()
     t.answer()

@@ -2,7 +2,13 @@
 """Cases of the page on one exchange."""
 
 from conformance.cases.base import backend_case, frontend_case
-from conformance.tester import BackendTester, FrontendTester, get_random, random_bytes
+from conformance.tester import (
+    BackendTester,
+    FrontendTester,
+    get_random,
+    random_bytes,
+    resized,
+)
 
 
 @backend_case("exchange.response-before-state/three-exchanges")
@@ -17,6 +23,16 @@ def _backend_exchanges(t: FrontendTester) -> None:
     t.stimulus()
     for count in (1, 16, 32):
         t.exchange(get_random(t.family, count))
+
+
+@backend_case("exchange.answered/10-bytes", 10)
+@backend_case("exchange.answered/4088-bytes", 4088)
+def _request_of(t: FrontendTester, size: int) -> None:
+    """A well-formed request of {0} bytes."""
+    t.prepare()
+    t.stimulus()
+    t.exchange(resized(get_random(t.family), size))
+    t.fence()
 
 
 @backend_case("exchange.spurious-events/when-finished")
@@ -46,9 +62,8 @@ def _response_of(t: BackendTester, size: int) -> None:
     """A response of {0} bytes."""
     t.prepare()
     t.stimulus()
-    header = random_bytes(t.family)
     body = bytes(i & 0xFF for i in range(size - 10))
-    t.exchange(header[:2] + size.to_bytes(4, "big") + header[6:10] + body)
+    t.exchange(resized(random_bytes(t.family)[:10], size)[:10] + body)
 
 
 @frontend_case("exchange.spurious-events/when-submitted")
@@ -59,6 +74,7 @@ def _event_when_submitted(t: BackendTester) -> None:
     t.stimulus()
     number = t.order()
     t.wait_request()
+    t.rest()
     t.provoke()
     t.answer()
     t.wait_result(number)
@@ -71,6 +87,7 @@ def _idle_answer(t: BackendTester) -> None:
     t.stimulus()
     number = t.order()
     t.wait_request()
+    t.rest()
     t.answer_idle()
     t.wait_result(number)
     t.fence()

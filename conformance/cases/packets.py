@@ -2,13 +2,13 @@
 """Cases of the page on packets and their lengths."""
 
 from conformance.cases.base import backend_case, frontend_case
-from conformance.tester import BackendTester, FrontendTester, get_random, random_bytes
-
-
-def _resized(packet: bytes, size: int) -> bytes:
-    """``packet`` cut or filled to ``size`` bytes, its header saying so."""
-    sized = packet[:2] + size.to_bytes(4, "big") + packet[6:]
-    return (sized + bytes(max(0, size - len(sized))))[:size]
+from conformance.tester import (
+    BackendTester,
+    FrontendTester,
+    get_random,
+    random_bytes,
+    resized,
+)
 
 
 @backend_case("packet.response-header/response")
@@ -25,10 +25,10 @@ def _exchange_backend(t: FrontendTester) -> None:
 
 @backend_case("packet.response-fits/255-extra-pages")
 def _little_room(t: FrontendTester) -> None:
-    """A request behind a list of 255 grant references."""
+    """A request for 4000 bytes behind a list of 255 grant references."""
     t.prepare()
     t.stimulus()
-    t.submit(get_random(t.family, 32), grants=tuple(range(255)))
+    t.submit(get_random(t.family, 4000), grants=tuple(range(255)))
     t.wait_answer()
     t.fence()
 
@@ -60,7 +60,7 @@ def _too_long(t: FrontendTester, length: int) -> None:
     """A request with length {0} ({0:#x}), which passes the end of the page."""
     t.prepare()
     t.stimulus()
-    t.submit(_resized(get_random(t.family), 4088), length=length)
+    t.submit(resized(get_random(t.family), 4088), length=length)
     t.wait_answer()
     t.fence()
 
@@ -85,7 +85,7 @@ def _ordered_size(t: BackendTester, size: int) -> None:
     """An order to send {0} bytes."""
     t.prepare()
     t.stimulus()
-    t.answer_order(t.order(_resized(get_random(t.family), size)))
+    t.answer_order(t.order(resized(get_random(t.family), size)))
     t.fence()
 
 
@@ -103,6 +103,18 @@ def _ordered_mismatch(t: BackendTester, surplus: int) -> None:
 
 @frontend_case("packet.response-bounded/4089", 4089)
 @frontend_case("packet.response-bounded/0xffffffff", 0xFFFFFFFF)
+def _endless_response(t: BackendTester, length: int) -> None:
+    """A response that passes the end of the page: header and length say {0} ({0:#x})."""
+    t.prepare()
+    t.stimulus()
+    number = t.order()
+    t.wait_request()
+    response = random_bytes(t.family)
+    t.answer(response[:2] + length.to_bytes(4, "big") + response[6:], length=length)
+    t.wait_result(number)
+    t.fence()
+
+
 @frontend_case("packet.response-checked/0", 0)
 @frontend_case("packet.response-checked/9", 9)
 @frontend_case("packet.response-checked/one-less", 27)

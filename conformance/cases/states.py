@@ -58,13 +58,12 @@ def _second_order_waits(t: BackendTester) -> None:
     t.stimulus()
     first = t.order()
     t.wait_request()
+    t.rest()
     second = t.order(get_random(t.family, 24))
     t.provoke()
     t.answer()
     t.wait_result(first)
-    t.wait_request()
-    t.answer()
-    t.wait_result(second)
+    t.answer_order(second)
 
 
 @frontend_case("states.cancel-when-busy/order-when-finished", needs="cancel")
@@ -95,6 +94,7 @@ def _unknown_to_frontend(t: BackendTester, value: int) -> None:
     t.stimulus()
     number = t.order()
     t.wait_request()
+    t.rest()
     t.write_state(value)
     t.provoke()
     t.write_state(State.SUBMIT)

@@ -59,7 +59,8 @@ class Link:
         self.events = 0
         self.store_ = XenStore(self._observe)
         self._granted: dict[int, tuple[int, int]] = {}
-        self._ports: dict[int, int] = {}
+        self._mapped: set[tuple[Role, int]] = set()
+        self._ports: dict[int, tuple[int, int]] = {}
         self._next_gref = 8
         self._next_port = 1
         self._next_order = 1
@@ -204,6 +205,8 @@ class Link:
     def map(self, role: Role, gref: int, domid: int) -> bool:
         """Whether ``role`` could map page ``gref`` of ``domid``; recorded either way."""
         possible = self._granted.get(gref) == (domid, self._domid(role))
+        if possible:
+            self._mapped.add((role, gref))
         why = "" if possible else "no such grant to this domain"
         self.recorder.event("map", by=role.value, gref=gref, ok=possible, why=why)
         return possible
@@ -214,35 +217,45 @@ class Link:
 
         :return: ``role``'s own port; ``None`` if it was refused.
         """
+        own = self._domid(role)
         known = domid == self._domid(role.peer)
-        possible = known and (remote is None or self._ports.get(remote) == self._domid(role))
+        possible = known and (remote is None or self._ports.get(remote) == (domid, own))
         port = self._next_port if possible and self._next_port < self.PORTS else None
         if port is not None:
             self._next_port += 1
-            self._ports[port] = domid
+            self._ports[port] = (own, domid)
         why = "" if port is not None else "no such port for this domain"
         self.recorder.event(
             "bind", by=role.value, ok=port is not None, port=port, remote=remote, why=why
         )
         return port
 
-    def revoke(self, role: Role, gref: int) -> None:
-        """``role`` takes its grant back; the peer's mapping stays until it unmaps."""
-        self._granted.pop(gref, None)
-        self.recorder.event("grant", by=role.value, gref=gref, on=False)
-
     def bind_port(self, port: int) -> bool:
         """Bind the port that the target allocated, if it did."""
         return self.bind(self.tester, self._domid(self.judged), port) is not None
 
-    def unmap(self, role: Role, gref: int) -> None:
-        """``role`` gives its mapping up."""
-        self.recorder.event("map", by=role.value, gref=gref, ok=True, on=False)
+    def revoke(self, role: Role, gref: int) -> bool:
+        """``role`` takes its own grant back; the peer's mapping stays until it unmaps."""
+        if self._granted.get(gref, (None, None))[0] != self._domid(role):
+            return False
+        del self._granted[gref]
+        self.recorder.event("grant", by=role.value, gref=gref, on=False)
+        return True
 
-    def unbind(self, role: Role, port: int) -> None:
-        """``role`` closes its ``port``."""
-        self._ports.pop(port, None)
-        self.recorder.event("bind", by=role.value, ok=True, port=port, on=False)
+    def unmap(self, role: Role, gref: int) -> bool:
+        """``role`` gives its own mapping up."""
+        possible = (role, gref) in self._mapped
+        self._mapped.discard((role, gref))
+        self.recorder.event("map", by=role.value, gref=gref, ok=possible, on=False)
+        return possible
+
+    def unbind(self, role: Role, port: int) -> bool:
+        """``role`` closes its own ``port``."""
+        possible = self._ports.get(port, (None, None))[0] == self._domid(role)
+        if possible:
+            del self._ports[port]
+        self.recorder.event("bind", by=role.value, ok=possible, port=port, on=False)
+        return possible
 
     @property
     def _page(self) -> memoryview:

@@ -61,10 +61,15 @@ class MemoryLink(Link):
             if ready():
                 return True
             if not self._step(limit):
-                self._rests = self._driver is None or not self._driver.working
+                self._rests = not self.working
                 break
         self.silence(awaited, limit)
         return False
+
+    @property
+    def working(self) -> bool:
+        """Whether a TPM works on a command, so that something can still come."""
+        return self._driver is not None and self._driver.working
 
     def _nothing_can_come(self) -> bool:
         return self._rests or super()._nothing_can_come()
@@ -81,7 +86,7 @@ class MemoryLink(Link):
             return False
         try:
             return self._advance(self._driver, limit)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.exited = f"raised {error!r}"
             self.recorder.event("exit", how=self.exited)
             return False
@@ -98,7 +103,7 @@ class MemoryLink(Link):
             return MemoryHands(self, role, ring).drive(target)
         except AdapterError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise AdapterError(f"the factory of the target failed: {error!r}") from error
 
     def _advance(self, driver: Driver, limit: float) -> bool:

@@ -7,6 +7,7 @@ the page only when it looks, so stores of the target are sampled; requests,
 xenstore operations and orders pass through its hands and are exact.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -36,6 +37,9 @@ PROTOCOL = 1
 #: Seconds, before the multiplier, until a started program says that it is ready.
 START_LIMIT = 10.0
 
+#: Seconds, before the multiplier, until it has ended after its stdin has.
+END_LIMIT = 2.0
+
 #: Wake-ups within one wait after which events are only counted every 10 ms.
 FLOOD = 100
 
@@ -60,13 +64,17 @@ class ProcessLink(Link):
         self._wait_fds: list[int] = []
         self._signal_fds: list[int] = []
         self._program: Program | None = None
+        self._socket: socket.socket | None = None
+        self._open_orders: set[int] = set()
         self._ready = False
+        self._silent = False
         self._wakes = 0
         self._owes_read = False
         self._store_buffer = bytearray()
 
     def _make_memory(self) -> Any:
-        return mmap.mmap(self._memory_fd, self.PAGES * PAGE_SIZE)
+        self._map = mmap.mmap(self._memory_fd, self.PAGES * PAGE_SIZE)
+        return self._map
 
     def start(self) -> None:
         """See ``Link.start``."""
@@ -74,8 +82,8 @@ class ProcessLink(Link):
         self._wait_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
         self._signal_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
         ours, theirs = socket.socketpair()
-        self._socket = ours
         ours.setblocking(False)
+        self._socket = ours
         fds = [self._memory_fd, theirs.fileno(), *self._wait_fds, *self._signal_fds]
         try:
             self._program = Program(shlex.split(self._command), fds, self.recorder)
@@ -85,24 +93,50 @@ class ProcessLink(Link):
         self._outlet = Outlet(ours.fileno())
         self._server = StoreServer(self.store_, self._domid(self.judged), self._send_store)
         self._poll = select.poll()
-        for fd in (self._program.stdout, self._program.stderr, ours.fileno()):
+        program = self._program
+        for fd in (program.stdout, program.stderr, program.pidfd, ours.fileno()):
             self._poll.register(fd, select.POLLIN)
+        self._poll.register(program.stdin_fd, 0)  # its other end closed is an error, never input
         self._say_start(store_fd)
         self._wait_ready()
 
     def stop(self) -> None:
         """See ``Link.stop``; the target gets the time to end by itself."""
-        if self._program is not None:
-            self._socket.close()  # a target that waits for xenstore is not to wait for ever
-            self._program.end(2.0 * self._scale)
+        try:
+            if self._program is not None and self._socket is not None:
+                # A target that waits for xenstore is not to wait for ever.
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                self._end(self._program, END_LIMIT * self._scale)
+        finally:
+            self._program = None
+            self._give_back()
+
+    def _end(self, program: Program, limit: float) -> None:
+        if program.end(limit) or self._silent:
+            return
+        what = f"the target did not end within {limit:g} s of its stdin's end and was killed"
+        self.recorder.event("trouble", what=what)
+
+    def _give_back(self) -> None:
         for fd in (*self._wait_fds, *self._signal_fds):
             os.close(fd)
-        self._wait_fds, self._signal_fds, self._program = [], [], None
-        self.page = None
-        self.memory.release()
+        self._wait_fds, self._signal_fds = [], []
+        if self._socket is not None:
+            self._socket.close()
         if self._memory_fd >= 0:
+            if self.page is not None:
+                self.page.release()
+            self.page = None
+            self.memory.release()
+            self._map.close()
             os.close(self._memory_fd)
             self._memory_fd = -1
+
+    def silence(self, awaited: str, seconds: float) -> None:
+        """See ``Link.silence``; a target that is silent need not be told that it hangs."""
+        self._silent = True
+        super().silence(awaited, seconds)
 
     def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
         """See ``Link.wait``."""
@@ -127,20 +161,35 @@ class ProcessLink(Link):
     def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
         """See ``Link.bind``; a target that binds finds one event pending."""
         port = super().bind(role, domid, remote)
-        if role is self.judged and port is not None:
-            self._port = port
-            self._poll.register(self._signal_fds[port], select.POLLIN)
+        if port is None:
+            return None
+        if role is self.judged:
+            self._use_port(port)
             if remote is not None:
                 self._signal()
+        elif remote is not None:
+            self._use_port(remote)
         return port
+
+    def _use_port(self, port: int) -> None:
+        """From here on, ``port`` is the target's one that counts."""
+        if self._port is not None:
+            self._poll.unregister(self._signal_fds[self._port])
+        self._port = port
+        self._poll.register(self._signal_fds[port], select.POLLIN)
 
     # What goes to the target.
 
     def _signal(self) -> None:
-        if self._port is not None:
+        if self._port is None:
+            return
+        try:
             os.eventfd_write(self._wait_fds[self._port], 1)
+        except BlockingIOError:
+            return  # a counter that the target has filled itself is an event already
 
     def _order(self, number: int, do: str, packet: bytes, locality: int) -> None:
+        self._open_orders.add(number)
         order = {"msg": "order", "id": number, "do": do}
         if do == "send":
             order |= {"locality": locality, "packet": packet.hex()}
@@ -198,12 +247,18 @@ class ProcessLink(Link):
             if fd == event_fd:
                 self._take_events(fd)
             elif fd == program.stdout:
-                self._take_output()
+                self._take_output(program)
             elif fd == program.stderr:
                 if not program.take_errors():
-                    self._poll.unregister(fd)
+                    self._forget(fd)
+            elif fd == program.pidfd:
+                self._take_end(program)
+                return
+            elif fd == program.stdin_fd:
+                self._forget(fd)
+                self._must_be_over(program, "stdin")
             else:
-                self._take_store()
+                self._take_store(program)
 
     def _hold_back(self, event_fd: int, timeout: float) -> float:
         """Let a flood of events add up for 10 ms instead of taking each."""
@@ -213,42 +268,57 @@ class ProcessLink(Link):
         return max(0.0, timeout - 0.01)
 
     def _take_events(self, fd: int) -> None:
-        count = os.eventfd_read(fd)
+        try:
+            count = os.eventfd_read(fd)
+        except BlockingIOError:
+            return  # the target has read its own notification
         self._wakes += 1
         self.events += count
         self.recorder.notify(self.judged.value, count)
 
-    def _take_output(self) -> None:
-        assert self._program is not None
-        for line in self._program.take_lines():
+    def _take_output(self, program: Program) -> None:
+        for line in program.take_lines():
             self._take_line(line)
-        if self._program.ended:
-            self._poll.unregister(self._program.stdout)
-            if self._port is not None and self._readable(self._signal_fds[self._port]):
-                self._take_events(self._signal_fds[self._port])
-            self.exited = self._program.exit_status(0.5 * self._scale)
-            if self.exited is None:
-                raise AdapterError("the target closed its stdout but goes on")
-            self.recorder.event("exit", how=self.exited)
+        if program.ended:
+            self._forget(program.stdout)
+            self._must_be_over(program, "stdout")
 
-    def _take_store(self) -> None:
+    def _take_store(self, program: Program) -> None:
+        assert self._socket is not None
         try:
             data = self._socket.recv(65536)
+        except BlockingIOError:
+            return
         except ConnectionError:
             data = b""
         if not data:
-            self._poll.unregister(self._socket.fileno())
-            if not self._program_is_ending():
-                raise AdapterError("the target closed its xenstore socket but goes on")
+            self._forget(self._socket.fileno())
+            self._must_be_over(program, "xenstore socket")
             return
         self._store_buffer += data
         for message in take_messages(self._store_buffer):
             self._owes_read = False
             self._server.handle(message)
 
-    def _program_is_ending(self) -> bool:
-        """Whether stdout is closed as well, so that the end shows there."""
-        return self._program is not None and self._program.is_over(0.5 * self._scale)
+    def _take_end(self, program: Program) -> None:
+        """The target has ended; what it did before comes first."""
+        self._forget(program.pidfd)
+        if self._port is not None:
+            self._take_events(self._signal_fds[self._port])
+        self._take_store(program)
+        self._take_output(program)
+        self.exited = program.exit_status()
+        self.recorder.event("exit", how=self.exited)
+
+    def _forget(self, fd: int) -> None:
+        """Do not listen to ``fd`` any more, if one still does."""
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(fd)
+
+    def _must_be_over(self, program: Program, closed: str) -> None:
+        """A channel was closed, which happens when the target ends."""
+        if not program.is_over(0.5 * self._scale):
+            raise AdapterError(f"the target closed its {closed} but goes on")
 
     def _take_line(self, line: bytes) -> None:
         message = parse_line(line)
@@ -265,9 +335,12 @@ class ProcessLink(Link):
             )
 
     def _take_ready(self, message: dict[str, Any]) -> None:
-        if message.get("protocol") != PROTOCOL:
+        if self._ready:
+            raise AdapterError("the target said 'ready' a second time")
+        protocol = _number(message, "protocol")
+        if protocol != PROTOCOL:
             raise AdapterError(
-                f"the target speaks version {message.get('protocol')!r} of the adapter page;"
+                f"the target speaks version {protocol} of the adapter page;"
                 f" this judge speaks {PROTOCOL}"
             )
         tpm = message.get("tpm", "none")
@@ -282,6 +355,12 @@ class ProcessLink(Link):
         if outcome not in _OUTCOMES:
             raise AdapterError(f"a result is {outcome!r}; it can be {', '.join(_OUTCOMES)}")
         number, why = _number(message, "id"), str(message.get("why", ""))
+        if number not in self._open_orders:
+            raise AdapterError(
+                f"the target reports on order {number}, which it was not given"
+                " or has reported on already"
+            )
+        self._open_orders.discard(number)
         try:
             packet = bytes.fromhex(str(message.get("packet", "")))
         except ValueError as error:
@@ -306,10 +385,10 @@ class ProcessLink(Link):
             reply["port"] = self.bind(role, _number(message, "domid"), remote)
             refusal = "no such port" if reply["port"] is None else ""
         elif kind == "unbind":
-            self.unbind(role, _number(message, "port"))
+            refusal = "" if self.unbind(role, _number(message, "port")) else "no such port"
         else:
-            take_back = self.revoke if kind == "revoke" else self.unmap
-            take_back(role, _number(message, "gref"))
+            give_back = self.revoke if kind == "revoke" else self.unmap
+            refusal = "" if give_back(role, _number(message, "gref")) else "no such page"
         self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
 
     def _event_pending(self) -> bool:
@@ -338,20 +417,27 @@ def parse_line(line: bytes) -> dict[str, Any]:
     :raises AdapterError: it is none; the error shows the line.
     """
     try:
-        message = json.loads(line)
+        message = json.loads(line.decode("ascii"))
     except (ValueError, RecursionError) as error:
         raise AdapterError(
             f"the target printed what is not JSON on its stdout: {_cut(line)}"
         ) from error
     if not isinstance(message, dict) or not isinstance(message.get("msg"), str):
         raise AdapterError(f"the target printed a line without a msg: {_cut(line)}")
+    nested = [key for key, value in message.items() if isinstance(value, list | dict)]
+    if nested:
+        raise AdapterError(f"{nested[0]!r} of a line of the target is not flat: {_cut(line)}")
     return message
 
 
 def _number(message: dict[str, Any], key: str) -> int:
     value = message.get(key)
-    if not isinstance(value, int) or not 0 <= value < 1 << 32:
-        raise AdapterError(f"{key} of the target's {message['msg']} is {value!r}, not a number")
+    # In Python a bool is an int.
+    if type(value) is not int or not 0 <= value < 1 << 32:
+        raise AdapterError(
+            f"{key} of the target's {message['msg']} is {json.dumps(value)};"
+            " it has to be a number of 32 bits"
+        )
     return value
 
 

@@ -7,8 +7,11 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from conformance.errors import AdapterError
 from conformance.recorder import Recorder
@@ -18,6 +21,9 @@ LINE_LIMIT = 32768
 
 #: Lines of free text that are recorded of one run; further ones are counted.
 CONSOLE_LIMIT = 500
+
+#: Reads of 64 KiB that empty the largest pipe a program can make.
+_PIPE_READS = 16
 
 
 class Outlet:
@@ -56,6 +62,7 @@ class Program:
     A child process with its own session.
 
     :param fds: descriptors that it inherits under the same numbers.
+    :ivar pidfd: readable when it has ended, whoever still holds its stdout.
     :ivar ended: whether its stdout has come to an end.
     :raises AdapterError: it cannot be started.
     """
@@ -66,22 +73,30 @@ class Program:
         self._errors = bytearray()
         self._console = 0
         self.ended = False
+        # Whatever it starts inherits the leash, so one can see when the last has gone.
+        self._leash, leash = socket.socketpair()
         try:
+            self._leash_name = f"socket:[{os.fstat(leash.fileno()).st_ino}]"
             self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=fds,
+                pass_fds=[*fds, leash.fileno()],
                 start_new_session=True,
                 bufsize=0,
             )
         except (OSError, IndexError, ValueError) as error:
+            self._leash.close()
             reason = getattr(error, "strerror", None) or str(error)
             raise AdapterError(f"cannot start {' '.join(argv) or 'nothing'!r}: {reason}") from error
+        finally:
+            leash.close()
         process = self._process
         assert process.stdin and process.stdout and process.stderr
+        self.pidfd = os.pidfd_open(process.pid)
         self.stdin = Outlet(process.stdin.fileno())
+        self.stdin_fd = process.stdin.fileno()
         self.stdout = process.stdout.fileno()
         self.stderr = process.stderr.fileno()
         os.set_blocking(self.stdout, False)
@@ -104,6 +119,80 @@ class Program:
 
     def take_errors(self) -> bool:
         """Record what has come on stderr; ``False`` at its end."""
+        return self._take_errors() != b""
+
+    def exit_status(self) -> str:
+        """How it ended, in words; it has to have ended."""
+        self._take_last_errors()
+        info = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+        assert info is not None
+        if info.si_code == os.CLD_EXITED:
+            return f"exit status {info.si_status}"
+        return f"killed by {_signal_name(info.si_status)}"
+
+    def is_over(self, grace: float) -> bool:
+        """Whether it has ended, or does within ``grace`` seconds."""
+        deadline = time.monotonic() + grace
+        waiting = [self.pidfd, self.stderr]
+        while True:
+            rest = max(0.0, deadline - time.monotonic())
+            ready = select.select(waiting, [], [], rest)[0]
+            if self.pidfd in ready or not rest:
+                return self.pidfd in ready
+            # A program whose stderr is full does not come to its end.
+            if self.stderr in ready and not self.take_errors():
+                waiting.remove(self.stderr)
+
+    def end(self, grace: float) -> bool:
+        """
+        Close its stdin, give it ``grace`` seconds, then kill what is left.
+
+        :return: whether it ended by itself.
+        """
+        process = self._process
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            return self.is_over(grace)
+        finally:
+            # It is not waited for before: until then its number is not given to another.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self._end_offspring()
+            try:
+                self._take_last_errors()
+            finally:
+                process.stderr.close()
+                self._leash.close()
+                os.close(self.pidfd)
+
+    def _end_offspring(self) -> None:
+        """Kill what it has started and what has left its process group."""
+        for _ in range(10):
+            if self._leash_is_free(0):
+                return
+            for pid in self._leashed():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._leash_is_free(100)
+
+    def _leash_is_free(self, milliseconds: int) -> bool:
+        poll = select.poll()
+        poll.register(self._leash, 0)
+        return bool(poll.poll(milliseconds))
+
+    def _leashed(self) -> Iterator[int]:
+        """Whoever holds the other end of the leash."""
+        for process in Path("/proc").glob("[0-9]*"):
+            # Processes end while one looks, and not all of them may be looked at.
+            with contextlib.suppress(OSError):
+                if any(os.readlink(fd) == self._leash_name for fd in (process / "fd").iterdir()):
+                    yield int(process.name)
+
+    def _take_errors(self) -> bytes | None:
+        """What has come on stderr, as ``_read`` says it; whole lines are recorded."""
         data = self._read(self.stderr)
         self._errors += data or b""
         *lines, rest = bytes(self._errors).split(b"\n")
@@ -111,49 +200,27 @@ class Program:
             lines, rest = [*lines, rest], b""
         self._errors = bytearray(rest)
         for line in lines:
-            self._console += 1
-            if self._console <= CONSOLE_LIMIT:
-                text = line[:LINE_LIMIT].decode("utf-8", "backslashreplace")
-                self._recorder.event("console", text=text)
-        return data != b""
+            self._record(line)
+        return data
 
-    def exit_status(self, grace: float) -> str | None:
-        """How it ended, in words; ``None`` if it goes on after ``grace`` seconds."""
-        if not self.is_over(grace):
-            return None
-        while self._read(self.stderr):
-            self.take_errors()
-        status = self._process.wait()
-        if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"exit status {status}"
+    def _take_last_errors(self) -> None:
+        """What is left of stderr, the last line without a newline included."""
+        for _ in range(_PIPE_READS):
+            if not self._take_errors():
+                break
+        if self._errors:
+            self._record(bytes(self._errors))
+            self._errors.clear()
+        if self._console > CONSOLE_LIMIT:
+            more = self._console - CONSOLE_LIMIT
+            self._recorder.event("console", text=f"(and {more} more lines)")
+            self._console = 0
 
-    def is_over(self, grace: float) -> bool:
-        """Whether it has ended, or does within ``grace`` seconds."""
-        if self._process.poll() is not None:
-            return True
-        pidfd = os.pidfd_open(self._process.pid)
-        try:
-            select.select([pidfd], [], [], grace)
-        finally:
-            os.close(pidfd)
-        return self._process.poll() is not None
-
-    def end(self, grace: float) -> None:
-        """Close its stdin, give it ``grace`` seconds, then kill its process group."""
-        process = self._process
-        assert process.stdin and process.stdout and process.stderr
-        process.stdin.close()
-        if not self.is_over(grace):
-            self._recorder.event(
-                "console", text="(the target did not end with its stdin and was killed)"
-            )
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        self.take_errors()
-        process.stdout.close()
-        process.stderr.close()
+    def _record(self, line: bytes) -> None:
+        self._console += 1
+        if self._console <= CONSOLE_LIMIT:
+            text = line[:LINE_LIMIT].decode("utf-8", "backslashreplace")
+            self._recorder.event("console", text=text)
 
     @staticmethod
     def _read(fd: int) -> bytes | None:
@@ -162,3 +229,11 @@ class Program:
             return os.read(fd, 65536)
         except BlockingIOError:
             return None
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have no names."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

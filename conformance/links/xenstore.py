@@ -6,6 +6,7 @@ As much of it as two vTPM peers and a toolstack can tell from the real one.
 Whoever owns a directory may write below it; everybody may read.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,12 @@ TOOLSTACK = -1
 
 #: The most transactions, watches or nodes that one domain may have.
 QUOTA = 1000
+
+#: Characters of the longest path (XENSTORE_ABS_PATH_MAX).
+PATH_MAX = 3072
+
+#: A path that xenstored takes: no empty name, none of the letters that it refuses.
+_PATH = re.compile(r"(/[A-Za-z0-9_@-]+)+|/")
 
 
 class StoreError(Exception):
@@ -66,14 +73,21 @@ class XenStore:
         """
         Text of the node ``path``; ``None`` if there is none.
 
-        :raises StoreError: ``ENOENT`` for an unknown transaction.
+        :raises StoreError: ``ENOENT`` for an unknown transaction, ``EINVAL`` for
+            what is no path.
         """
+        _check(path)
         value = self._look(self._transaction(domid, tx), path)
         self._observe(domid, "read", path, value, tx, value is not None)
         return value
 
     def directory(self, domid: int, path: str, tx: int = 0) -> list[str] | None:
-        """Names of the nodes right below ``path``; ``None`` if there are none."""
+        """
+        Names of the nodes right below ``path``; ``None`` if there are none.
+
+        :raises StoreError: as ``read``.
+        """
+        _check(path)
         transaction = self._transaction(domid, tx)
         names = set(self._nodes) | set(transaction.writes if transaction else ())
         prefix = path.rstrip("/") + "/"
@@ -88,7 +102,8 @@ class XenStore:
         """
         Write ``value`` to the node ``path``.
 
-        :raises StoreError: ``EACCES``, the domain does not own the directory.
+        :raises StoreError: ``EACCES``, the domain does not own the directory;
+            ``ENOSPC``, it has too many nodes; or as ``read``.
         """
         self._change(domid, "write", path, value, tx)
 
@@ -96,12 +111,16 @@ class XenStore:
         """
         Remove the node ``path`` and all below it.
 
-        :raises StoreError: ``EACCES`` or ``ENOENT``.
+        :raises StoreError: ``EACCES``, ``ENOENT``, or as ``read``.
         """
-        below = [name for name in self._nodes if name == path or name.startswith(path + "/")]
-        if not below:
+        _check(path)
+        transaction = self._transaction(domid, tx)
+        names = dict.fromkeys([*self._nodes, *(transaction.writes if transaction else ())])
+        below = [name for name in names if name == path or name.startswith(path + "/")]
+        there = [name for name in below if self._look(transaction, name) is not None]
+        if not there:
             raise StoreError("ENOENT")
-        for name in below:
+        for name in there:
             self._change(domid, "rm", name, None, tx)
 
     def start(self, domid: int) -> int:
@@ -143,8 +162,12 @@ class XenStore:
         """
         Call ``fire`` now and whenever ``path`` or something below it changes.
 
-        :raises StoreError: ``ENOSPC``, the domain has too many watches.
+        :raises StoreError: ``ENOSPC``, the domain has too many watches;
+            ``EEXIST``, it has this one; ``EINVAL`` for what is no path.
         """
+        _check(path)
+        if any((w.domid, w.path, w.token) == (domid, path, token) for w in self._watches):
+            raise StoreError("EEXIST")
         if sum(1 for watch in self._watches if watch.domid == domid) >= QUOTA:
             raise StoreError("ENOSPC")
         self._observe(domid, "watch", path, None, 0, True)
@@ -152,9 +175,16 @@ class XenStore:
         fire(path, token, path)
 
     def unwatch(self, domid: int, path: str, token: str) -> None:
-        """Take a watch back; unknown ones are ignored."""
+        """
+        Take a watch back.
+
+        :raises StoreError: ``ENOENT``, there is no such watch.
+        """
         gone = (domid, path, token)
-        self._watches = [w for w in self._watches if (w.domid, w.path, w.token) != gone]
+        left = [w for w in self._watches if (w.domid, w.path, w.token) != gone]
+        if len(left) == len(self._watches):
+            raise StoreError("ENOENT")
+        self._watches = left
 
     def _transaction(self, domid: int, tx: int) -> _Transaction | None:
         if tx == 0:
@@ -171,15 +201,21 @@ class XenStore:
         return self._nodes.get(path)
 
     def _may_write(self, domid: int, path: str) -> bool:
-        owned = (d for d, owner in self._owners.items() if owner == domid)
-        return domid == TOOLSTACK or any(path == d or path.startswith(d + "/") for d in owned)
+        return domid == TOOLSTACK or self._owner(path) == domid
+
+    def _owner(self, path: str) -> int | None:
+        owners = self._owners.items()
+        return next((o for d, o in owners if path == d or path.startswith(d + "/")), None)
 
     def _change(self, domid: int, op: str, path: str, value: str | None, tx: int) -> None:
-        allowed = self._may_write(domid, path) and (path in self._nodes or self._room())
+        _check(path)
         transaction = self._transaction(domid, tx)
-        self._observe(domid, op, path, value, tx, allowed)
-        if not allowed:
-            raise StoreError("EACCES" if self._room() else "ENOSPC")
+        refusal = "" if self._may_write(domid, path) else "EACCES"
+        if not refusal and value is not None and not self._room(domid, path, transaction):
+            refusal = "ENOSPC"
+        self._observe(domid, op, path, value, tx, not refusal)
+        if refusal:
+            raise StoreError(refusal)
         if transaction is not None:
             transaction.touched.add(path)
             transaction.writes[path] = value
@@ -187,8 +223,12 @@ class XenStore:
         self._set(path, value)
         self._fire(path)
 
-    def _room(self) -> bool:
-        return len(self._nodes) < QUOTA
+    def _room(self, domid: int, path: str, transaction: _Transaction | None) -> bool:
+        """Whether ``domid`` may have the node ``path``, with those that it has."""
+        names = self._nodes.keys() | (transaction.writes.keys() if transaction else set())
+        if path in names or len(names) < QUOTA:
+            return True
+        return sum(1 for name in names if self._owner(name) == domid) < QUOTA
 
     def _set(self, path: str, value: str | None) -> None:
         self._clock += 1
@@ -202,3 +242,8 @@ class XenStore:
         for watch in list(self._watches):
             if changed == watch.path or changed.startswith(watch.path.rstrip("/") + "/"):
                 watch.fire(watch.path, watch.token, changed)
+
+
+def _check(path: str) -> None:
+    if len(path) > PATH_MAX or not _PATH.fullmatch(path):
+        raise StoreError("EINVAL")

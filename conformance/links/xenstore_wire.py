@@ -6,7 +6,7 @@ The codec serves the process link's socket and, on a real host, xenstored's.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -52,13 +52,12 @@ class Message:
         return HEADER.pack(self.op, self.request, self.tx, len(self.payload)) + self.payload
 
 
-def take_messages(buffer: bytearray) -> list[Message]:
+def take_messages(buffer: bytearray) -> Iterator[Message]:
     """
-    Take all whole messages from the front of ``buffer``.
+    Take all whole messages from the front of ``buffer``, one by one.
 
     :raises AdapterError: the sender announces more than a message can hold.
     """
-    messages = []
     while len(buffer) >= HEADER.size:
         op, request, tx, length = HEADER.unpack_from(buffer)
         if length > PAYLOAD_MAX:
@@ -69,13 +68,16 @@ def take_messages(buffer: bytearray) -> list[Message]:
         if len(buffer) < HEADER.size + length:
             break
         payload = bytes(buffer[HEADER.size : HEADER.size + length])
-        messages.append(Message(op, request, tx, payload))
         del buffer[: HEADER.size + length]
-    return messages
+        yield Message(op, request, tx, payload)
 
 
-def _strings(payload: bytes) -> list[str]:
-    return payload.rstrip(b"\0").decode("latin-1").split("\0")
+def _strings(payload: bytes, count: int) -> list[str]:
+    """The ``count`` strings of a payload, each of which ends with a NUL."""
+    strings = payload.decode("latin-1").split("\0")
+    if len(strings) <= count or (count == 1 and strings[1:] != [""]):
+        raise StoreError("EINVAL")
+    return strings[:count]
 
 
 class StoreServer:
@@ -99,38 +101,49 @@ class StoreServer:
             op = message.op
         except StoreError as error:
             payload, op = str(error).encode() + b"\0", Op.ERROR
+        if len(payload) > PAYLOAD_MAX:
+            payload, op = b"E2BIG\0", Op.ERROR
         self._send(Message(op, message.request, message.tx, payload).pack())
         for event in later:
             self._send(event.pack())
 
     def _answer(self, message: Message, later: list[Message]) -> bytes:
         store, domid, tx = self._store, self._domid, message.tx
-        first, *rest = _strings(message.payload)
-        path = self._absolute(first)
+
+        def path() -> str:
+            return self._absolute(_strings(message.payload, 1)[0])
+
         match message.op:
             case Op.READ:
-                return self._found(store.read(domid, path, tx)).encode("latin-1")
+                return self._found(store.read(domid, path(), tx)).encode("latin-1")
             case Op.DIRECTORY:
-                names = store.directory(domid, path, tx)
+                names = store.directory(domid, path(), tx)
                 if names is None:
                     raise StoreError("ENOENT")
                 return b"".join(name.encode("latin-1") + b"\0" for name in names)
             case Op.WRITE:
-                value = message.payload.split(b"\0", 1)[-1].decode("latin-1")
-                store.write(domid, path, value, tx)
+                name, nul, value = message.payload.decode("latin-1").partition("\0")
+                if not nul:
+                    raise StoreError("EINVAL")
+                store.write(domid, self._absolute(name), value, tx)
             case Op.MKDIR:
-                if store.read(domid, path, tx) is None:
-                    store.write(domid, path, "", tx)
+                if store.read(domid, path(), tx) is None:
+                    store.write(domid, path(), "", tx)
             case Op.RM:
-                store.remove(domid, path, tx)
+                store.remove(domid, path(), tx)
             case Op.WATCH:
-                self._watch(path, rest[0] if rest else "", later)
+                watched, token = _strings(message.payload, 2)
+                self._watch(self._absolute(watched), token, later)
             case Op.UNWATCH:
-                store.unwatch(domid, path, rest[0] if rest else "")
+                watched, token = _strings(message.payload, 2)
+                store.unwatch(domid, self._absolute(watched), token)
             case Op.TRANSACTION_START:
                 return str(store.start(domid)).encode() + b"\0"
             case Op.TRANSACTION_END:
-                store.end(domid, tx, first == "T")
+                commits = {"T": True, "F": False}.get(_strings(message.payload, 1)[0])
+                if commits is None:
+                    raise StoreError("EINVAL")
+                store.end(domid, tx, commits)
             case Op.GET_PERMS:
                 return f"n{domid}".encode() + b"\0"
             case Op.SET_PERMS:
@@ -146,6 +159,8 @@ class StoreServer:
         def fire(_: str, token: str, changed: str) -> None:
             payload = f"{changed}\0{token}\0".encode("latin-1")
             event = Message(Op.WATCH_EVENT, 0, 0, payload)
+            if len(payload) > PAYLOAD_MAX:
+                return  # xenstored drops it as well
             if registering:
                 later.append(event)
             else:

@@ -4,7 +4,7 @@ The report that programs read: JSON Lines, a header, cases, clauses, a footer.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from conformance import __version__
@@ -15,16 +15,17 @@ from conformance.report.results import RunResult
 FORMAT = 1
 
 
-def write(run: RunResult, path: Path) -> None:
+def write(runs: Iterable[RunResult], path: Path) -> None:
     """
-    Write the report of ``run`` to ``path``.
+    Write the reports of ``runs`` to ``path``, one behind the other.
 
     :raises RecordingError: the file cannot be written.
     """
     try:
-        path.write_text("".join(json.dumps(line) + "\n" for line in _lines(run)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(line) + "\n" for run in runs for line in _lines(run)))
     except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror}") from error
+        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _lines(run: RunResult) -> Iterator[dict[str, object]]:

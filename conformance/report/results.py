@@ -43,6 +43,12 @@ class CaseResult:
     trouble: str = ""
     internal: str = ""
 
+    @property
+    def not_reached(self) -> str:
+        """Why the case never came to its stimulus; empty if it did."""
+        failed = self.judgement.setup_failed if self.judgement else ""
+        return f"{self.name} was not reached: {failed}" if failed else ""
+
     def results_of(self, clause: str) -> list[ClauseResult]:
         """What it says of one clause; nothing if it was not judged."""
         if self.judgement is None:
@@ -59,6 +65,7 @@ class RunResult:
     :param clauses: the clauses under judgement, in the order of the pages.
     :param strict: whether a broken SHOULD counts as a broken MUST.
     :param repeat: the command line that repeats one case, but for its id.
+    :param planned: how many cases were selected, 0 if that is not known.
     """
 
     target: str
@@ -68,6 +75,7 @@ class RunResult:
     strict: bool = False
     repeat: str = ""
     tpm: str = ""
+    planned: int = 0
     cases: list[CaseResult] = field(default_factory=list)
     results: dict[tuple[str, Role], ClauseResult] = field(default_factory=dict)
     interrupted: bool = False
@@ -77,11 +85,12 @@ class RunResult:
         self.cases.append(entry)
         for key, result in (entry.judgement.results if entry.judgement else {}).items():
             self.results.setdefault(key, ClauseResult(*key)).add(result)
-        if entry.case is not None and (entry.skipped or entry.trouble):
+        unclear = entry.trouble or entry.not_reached
+        if entry.case is not None and (entry.skipped or unclear):
             key = (entry.case.clause, entry.case.role)
             own = self.results.setdefault(key, ClauseResult(*key))
             own.inapplicable = own.inapplicable or entry.skipped
-            own.unclear = own.unclear or entry.trouble
+            own.unclear = own.unclear or unclear
 
     def verdicts(self) -> Iterable[tuple[Clause, Role, Verdict, ClauseResult]]:
         """Each clause under judgement, for each role, with its verdict."""

@@ -15,9 +15,22 @@ from vtpm_ref.states import State
 #: Steps that are shown before and after the offending one.
 BEFORE, AFTER = 8, 2
 
+#: Characters of the longest step.
+LONGEST = 160
+
 
 def describe(event: trace.AnyEvent) -> str:
-    """One event in words."""
+    """One event in words, on one line that a terminal can show."""
+    text = printable(_in_words(event))
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
+
+def printable(text: str) -> str:
+    """``text`` without anything that would move a terminal's cursor or change its colours."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _in_words(event: trace.AnyEvent) -> str:
     match event:
         case trace.Load() | trace.Store():
             verb = "loads" if isinstance(event, trace.Load) else "stores"
@@ -30,13 +43,16 @@ def describe(event: trace.AnyEvent) -> str:
         case trace.Notify():
             return f"{event.by} notifies" + (f", {event.count} times" if event.count > 1 else "")
         case trace.Grant():
-            return f"{event.by} grants page {event.gref}"
+            return f"{event.by} {'grants' if event.on else 'revokes'} page {event.gref}"
         case trace.Map():
-            said = "" if event.ok else f": refused, {event.why}"
-            return f"{event.by} maps page {event.gref}{said}"
+            said = "" if event.ok else f": refused{', ' if event.why else ''}{event.why}"
+            return f"{event.by} {'maps' if event.on else 'unmaps'} page {event.gref}{said}"
         case trace.Bind():
+            said = "" if event.ok else f": refused{', ' if event.why else ''}{event.why}"
+            if not event.on:
+                return f"{event.by} closes port {event.port}{said}"
             remote = "" if event.remote is None else f" to port {event.remote}"
-            return f"{event.by} binds{remote}" + ("" if event.ok else f": refused, {event.why}")
+            return f"{event.by} binds{remote}{said}"
         case trace.Node():
             return _node(event)
         case trace.Order():
@@ -93,7 +109,7 @@ def console(path: Path, most: int = 5) -> list[str]:
         lines = [e.text for e in TraceReader(path, incomplete=True) if isinstance(e, trace.Console)]
     except TraceError:
         return []
-    return lines[-most:]
+    return [printable(line) for line in lines[-most:]]
 
 
 def field_text(at: int, data: bytes) -> str:

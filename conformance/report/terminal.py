@@ -8,13 +8,14 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from conformance.cases import CASES
 from conformance.clauses import Clause
 from conformance.judge import ClauseResult, Verdict
 from conformance.report import steps
 from conformance.report.results import CaseResult, RunResult
+from conformance.rules import Finding
 
 #: One mark for each case, by what came of its own clause.
 MARKS = {
@@ -29,10 +30,17 @@ MARKS = {
 _WIDTH = 88
 
 
+class Output(Protocol):
+    """Where a report goes."""
+
+    def write(self, text: str, /) -> object:
+        """Write ``text``."""
+
+
 class Progress:
     """Writes a mark as each case ends, a line for each page."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
         self._page = ""
 
@@ -43,7 +51,6 @@ class Progress:
             self._out.write(f"{'' if not self._page else chr(10)}{page:<12}")
             self._page = page
         self._out.write(mark(entry))
-        self._out.flush()
 
     def end(self) -> None:
         """All cases have ended."""
@@ -54,17 +61,19 @@ class Progress:
 
 def mark(entry: CaseResult) -> str:
     """The mark of one case."""
+    if entry.judgement is not None and entry.judgement.broken:
+        return MARKS[Verdict.BROKEN]
     if entry.trouble or entry.internal or (entry.judgement and entry.judgement.trouble):
         return "E"
     if entry.skipped:
         return MARKS[Verdict.NOT_APPLICABLE]
-    if entry.judgement is not None and entry.judgement.broken:
-        return MARKS[Verdict.BROKEN]
+    if entry.not_reached:
+        return MARKS[Verdict.INCONCLUSIVE]
     results = entry.results_of(entry.case.clause) if entry.case else []
     return MARKS[results[0].verdict] if results else MARKS[Verdict.NOT_EXERCISED]
 
 
-def report(run: RunResult, out: TextIO, *, tracebacks: bool = False) -> None:
+def report(run: RunResult, out: Output, *, tracebacks: bool = False) -> None:
     """Write everything that a person needs after a run, the summary last."""
     for clause, result in run.broken():
         out.write("\n" + "\n".join(failure(run, clause, result)) + "\n")
@@ -83,7 +92,7 @@ def report(run: RunResult, out: TextIO, *, tracebacks: bool = False) -> None:
 
 def failure(run: RunResult, clause: Clause, result: ClauseResult) -> list[str]:
     """The block of one broken clause."""
-    path, finding = result.findings[0]
+    path, finding = _shown(run, clause, result)
     case = _case_of(run, path)
     word = "BROKEN" if run.counts_as_must(clause) else "WARNING"
     lines = [f"{word}  {clause.id}  ({clause.level}, {result.role.value}, {clause.status})"]
@@ -119,9 +128,10 @@ def summary(run: RunResult) -> list[str]:
     skipped = sum(1 for entry in run.cases if entry.skipped)
     roles = " and ".join(role.value for role in run.roles)
     tpm = f", TPM {run.tpm}" if run.tpm else ""
+    left = f", {run.planned - len(run.cases)} not run" if run.planned > len(run.cases) else ""
     lines = [
         f"target     {run.target} ({roles}, {run.link} link{tpm})",
-        f"cases      {len(run.cases) - skipped} run, {skipped} not applicable",
+        f"cases      {len(run.cases) - skipped} run, {skipped} not applicable{left}",
         "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
     ]
     musts = run.broken(musts_only=True)
@@ -143,14 +153,10 @@ def _uncertain(run: RunResult) -> Iterator[str]:
     for clause, _, verdict, result in run.verdicts():
         if verdict is Verdict.INCONCLUSIVE:
             yield f"\nINCONCLUSIVE  {clause.id}: {result.unclear}"
-    failed = {e.name: e.judgement.setup_failed for e in run.cases if e.judgement}
-    for name, why in failed.items():
-        if why:
-            yield f"\nNOT REACHED  {name}: {why}"
     for entry in run.cases:
         trouble = entry.trouble or (entry.judgement.trouble if entry.judgement else "")
         if trouble:
-            yield f"\nTROUBLE  {entry.name}: {trouble}"
+            yield f"\nTROUBLE  {entry.name}: {steps.printable(trouble)}"
             path = Path(entry.judgement.path) if entry.judgement else None
             yield from (f"  stderr     {text}" for text in (steps.console(path) if path else []))
     reasons = sorted({entry.skipped for entry in run.cases if entry.skipped})
@@ -164,6 +170,17 @@ def _uncertain(run: RunResult) -> Iterator[str]:
         clauses = "1 clause needs" if count == 1 else f"{count} clauses need"
         needs = f"exact evidence of {' and '.join(kinds)}" if kinds else "what its page names"
         yield f"\nNOT OBSERVABLE  {clauses} {needs}; this link does not give it"
+
+
+def _shown(run: RunResult, clause: Clause, result: ClauseResult) -> tuple[str, Finding]:
+    """The finding to show: the first in the trace of the clause's own case, or of any."""
+
+    def foreign(found: tuple[str, Finding]) -> bool:
+        case = _case_of(run, found[0])
+        return case is None or case.case is None or case.case.clause != clause.id
+
+    path, _ = min(result.findings, key=foreign)
+    return min((f for f in result.findings if f[0] == path), key=lambda found: found[1].line)
 
 
 def _case_of(run: RunResult, path: str) -> CaseResult | None:

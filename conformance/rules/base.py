@@ -40,6 +40,11 @@ class Rule:
 
     clause: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
+    _listeners: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        # Looked up once, because every trace makes all rules anew.
+        cls._listeners = tuple(name for name in dir(cls) if name.startswith("on_"))
 
     def __init__(self, scene: Scene, role: Role, line: Callable[[], int]) -> None:
         self.scene = scene
@@ -50,14 +55,17 @@ class Rule:
         self.unclear = ""
         self._line = line
         #: Whether the trace's evidence is good enough for this rule to pass.
-        self.can_pass = all(scene.evidence(role, kind) == "exact" for kind in self.needs)
+        self.can_pass = all(scene.evidence(role, kind) == "exact" for kind in self.needed())
         self.begin()
-        for name in dir(self):
-            if name.startswith("on_"):
-                scene.listen(name[3:], getattr(self, name))
+        for name in self._listeners:
+            scene.listen(name.removeprefix("on_"), getattr(self, name))
 
     def begin(self) -> None:
         """Set up what the rule itself remembers; most remember nothing."""
+
+    def needed(self) -> tuple[str, ...]:
+        """What must be exact for it to pass: ``needs``, unless the role makes a difference."""
+        return self.needs
 
     def kept(self) -> None:
         """There was an occasion to break the clause, and it was kept."""

@@ -3,7 +3,7 @@
 
 from conformance import trace
 from conformance.rules.base import Rule, rule
-from conformance.rules.states import _offending, name_of
+from conformance.rules.states import GIVEN_UP, _offending, name_of
 from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.states import Role, State
@@ -12,16 +12,12 @@ from vtpm_ref.states import Role, State
 TOLERATED_EVENTS = 100
 
 
-def _touches_packet(at: int, new: bytes) -> bool:
-    """Whether a change reaches anything but the padding byte."""
-    return at + len(new) > page.HEADER_SIZE or not at <= page.PAD.offset < at + len(new)
-
-
 class _BytesBeforeState(Rule):
     """Bytes of a packet that were stored after the state that announces them."""
 
     writer: Role
     announced: tuple[State, ...]
+    fields: tuple[page.Field, ...]
 
     def begin(self) -> None:
         self._late = False
@@ -32,10 +28,19 @@ class _BytesBeforeState(Rule):
 
     def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
         late = by is self.writer and dated and self.scene.state in self.announced
-        if late and not self._late and _touches_packet(at, new):
+        if late and not self._late and self._concerns(at, old, new):
             self._late = True
             state = name_of(self.scene.state)
             self.broken(f"all of it stored before {state}", _offending(at, old, new))
+
+    def _concerns(self, at: int, old: bytes, new: bytes) -> bool:
+        """Whether a byte has changed that is part of the packet, or says where that lies."""
+        header = page.Header.unpack(bytes(self.scene.page[: page.HEADER_SIZE]))
+        start = page.packet_offset(header.nr_extra_pages)
+        packet = range(start, min(start + header.length, page.PAGE_SIZE))
+        places = [range(field.offset, field.end) for field in self.fields] + [packet]
+        changed = [at + i for i in range(len(new)) if old[i] != new[i]]
+        return any(place in part for place in changed for part in places)
 
 
 @rule("exchange.request-before-state", "stores")
@@ -43,6 +48,7 @@ class RequestBeforeState(_BytesBeforeState):
     """A request that is completed after SUBMIT."""
 
     writer, announced = Role.FRONTEND, (State.SUBMIT,)
+    fields = (page.LENGTH, page.LOCALITY, page.NR_EXTRA_PAGES)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if not self._late:
@@ -54,6 +60,7 @@ class ResponseBeforeState(_BytesBeforeState):
     """A response that is completed after FINISH."""
 
     writer, announced = Role.BACKEND, (State.FINISH,)
+    fields = (page.LENGTH,)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if answer.state == State.FINISH:
@@ -61,27 +68,41 @@ class ResponseBeforeState(_BytesBeforeState):
 
 
 class _Notifies(Rule):
-    """A state that was written without an event after it."""
+    """
+    A state that was written without an event after it.
+
+    Where stores are only sampled, an event can be seen before its state.
+    """
 
     states: tuple[State, ...]
 
     def begin(self) -> None:
-        self._owed: int | None = None
+        self._owed = False
+        self._early = False
+        self._sampled = self.scene.evidence(self.role, "stores") != "exact"
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role and new in self.states:
-            self._owed = new
+            self._owed = not self._early
+            if self._early:
+                self.kept()
+        self._early = False
 
     def on_notify(self, by: Role, count: int) -> None:
         if by is self.role:
-            if self._owed is not None or self.scene.state in self.states:
+            if self._owed:
                 self.kept()
-            self._owed = None
+            self._early = self._sampled and not self._owed
+            self._owed = False
+
+    def on_load(self, by: Role, at: int, data: bytes) -> None:
+        if by is not self.role and at <= page.STATE.offset < at + len(data):
+            self._early = False  # it was looked for, and not there yet
 
     def on_silence(self, silence: trace.Silence) -> None:
-        if silence.awaited == "an event" and self.scene.state in self.states:
+        if silence.awaited == "an event" and self._owed and self.scene.state in self.states:
             self.broken("an event", f"{name_of(self.scene.state)} and no event")
-            self._owed = None
+            self._owed = False
 
 
 @rule("exchange.submit-notifies")
@@ -100,7 +121,14 @@ class AnswerNotifies(_Notifies):
 
 @rule("exchange.spurious-events")
 class SpuriousEvents(Rule):
-    """A reaction to an event for which ``state`` gives no cause."""
+    """
+    A reaction to an event for which ``state`` gives no cause.
+
+    What a frontend stores is no reaction: it may submit or give up at any time.
+    """
+
+    def needed(self) -> tuple[str, ...]:
+        return ("orders",) if self.role is Role.FRONTEND else ("stores",)
 
     def begin(self) -> None:
         self._fresh = False
@@ -111,7 +139,7 @@ class SpuriousEvents(Rule):
             if self._spurious:
                 self.kept()
             self._fresh, self._spurious = True, False
-        elif self._spurious and self.scene.request is not None:
+        elif self._spurious and by is Role.BACKEND and old in (State.IDLE, State.FINISH):
             self._react(f"{name_of(new)} over {name_of(old)}")
 
     def on_notify(self, by: Role, count: int) -> None:
@@ -120,7 +148,10 @@ class SpuriousEvents(Rule):
             self._fresh = False
 
     def on_result(self, result: trace.Result) -> None:
-        if self.role is Role.FRONTEND and self._spurious and self.scene.state == State.SUBMIT:
+        if self.role is not Role.FRONTEND or not self._spurious:
+            return
+        ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
+        if ended and self.scene.state == State.SUBMIT:
             self._react(f"the order ended as {result.outcome}")
 
     def _react(self, how: str) -> None:
@@ -133,23 +164,32 @@ class EventPerChange(Rule):
     """More events than stores to ``state``."""
 
     def begin(self) -> None:
-        self._changes = 0
+        self._surplus = 0 if self.can_pass else -TOLERATED_EVENTS
         self._events = 0
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
-            self._changes += 1
+            self._surplus -= 1
 
     def on_notify(self, by: Role, count: int) -> None:
         if by is not self.role:
             return
+        self._surplus += count
         self._events += count
-        allowed = self._changes + (0 if self.can_pass else TOLERATED_EVENTS)
-        if self._events <= allowed:
+        # One may be early; that is for submit-notifies and answer-notifies to judge.
+        if self._surplus <= 1:
             self.kept()
         else:
-            said = f"{self._events} events for {self._changes} stores"
-            self.broken("one event for each store to state", said)
+            self._break()
+
+    def on_end(self) -> None:
+        if self._surplus == 1:
+            self._break()
+
+    def _break(self) -> None:
+        stores = self._events - self._surplus - (0 if self.can_pass else TOLERATED_EVENTS)
+        said = f"{self._events} events for {stores} stores"
+        self.broken("one event for each store to state", said)
 
 
 @rule("exchange.answered")
@@ -192,8 +232,7 @@ class _OnOwnResult(Rule):
     """A rule on the result of the order that the request in the page carries out."""
 
     def on_result(self, result: trace.Result) -> None:
-        request = self.scene.request
-        if request is not None and request.order is not None and request.order.id == result.id:
+        if self.scene.carries_out(result):
             self.judge(result)
 
     def judge(self, result: trace.Result) -> None:
@@ -203,6 +242,13 @@ class _OnOwnResult(Rule):
 @rule("exchange.response-taken", "orders")
 class ResponseTaken(_OnOwnResult):
     """A response that is not what is in the page, or that is never taken."""
+
+    def begin(self) -> None:
+        self._taken: Answer | None = None
+
+    def on_result(self, result: trace.Result) -> None:
+        self._taken = self.scene.last_answer
+        super().on_result(result)
 
     def judge(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
@@ -219,7 +265,7 @@ class ResponseTaken(_OnOwnResult):
 
     def on_silence(self, silence: trace.Silence) -> None:
         answer = self.scene.last_answer
-        if silence.awaited != "a result" or answer is None or not self.scene.orders:
+        if silence.awaited != "a result" or answer is None or answer is self._taken:
             return
         if answer.state == State.FINISH == self.scene.state and _is_sound(answer):
             self.broken("the response taken", "no result of the order")
@@ -237,7 +283,7 @@ class WaitsForAnswer(_OnOwnResult):
         if result.outcome == "response":
             state = self.scene.state
             self.check(
-                state != State.SUBMIT and state not in range(4, 256),
+                self.scene.last_answer is not None,
                 "to wait for FINISH",
                 f"a response while state is {name_of(state)}",
             )
@@ -248,13 +294,15 @@ class IdleIsNoResponse(_OnOwnResult):
     """A response that was taken although the backend gave none."""
 
     def judge(self, result: trace.Result) -> None:
-        if self.scene.state == State.IDLE:
+        answer = self.scene.last_answer
+        if answer is not None and answer.state == State.IDLE:
             said = f"a response of {len(result.packet) // 2} bytes"
             self.check(result.outcome != "response", "an end without a response", said)
 
     def on_silence(self, silence: trace.Silence) -> None:
         waits = silence.awaited == "a result" and bool(self.scene.orders)
-        if waits and self.scene.state == State.IDLE and self.scene.last_answer is not None:
+        answer = self.scene.last_answer
+        if waits and answer is not None and answer.state == State.IDLE:
             self.broken("an end without a response", "no result of the order")
 
 

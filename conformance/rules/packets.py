@@ -64,7 +64,7 @@ class RequestLength(_OnRequest):
         judged_elsewhere = (
             not HEADER_SIZE <= length <= request.room
             or swapped(length) == size
-            or misplaced(bytes(self.scene.page), at, length, TAGS[Family.NONE].requests)
+            or misplaced(self.scene.page, at, length, TAGS[Family.NONE].requests)
         )
         if not judged_elsewhere or length == size:
             self.check(length == size, f"length {size}, as the packet's header says", f"{length}")
@@ -184,8 +184,11 @@ class ResponseTag(_OnFinish):
             return
         tags = TAGS[self.scene.family].responses
         tag = int.from_bytes(answer.packet[0:2], "big")
-        allowed = ", ".join(f"{known:#06x}" for known in sorted(tags))
-        self.check(tag in tags, f"one of the tags {allowed}", f"the tag {tag:#06x}")
+        if tag in tags:
+            self.kept()
+        else:
+            allowed = ", ".join(f"{known:#06x}" for known in sorted(tags))
+            self.broken(f"one of the tags {allowed}", f"the tag {tag:#06x}")
 
 
 class _OnResult(Rule):
@@ -193,10 +196,8 @@ class _OnResult(Rule):
 
     def on_result(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is not None and answer.state == State.FINISH and self.scene.request is not None:
-            order = self.scene.request.order
-            if order is not None and order.id == result.id:
-                self.judge(result, answer)
+        if answer is not None and answer.state == State.FINISH and self.scene.carries_out(result):
+            self.judge(result, answer)
 
     def judge(self, result: trace.Result, answer: Answer) -> None:
         raise NotImplementedError

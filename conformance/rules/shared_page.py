@@ -9,8 +9,13 @@ from vtpm_ref.states import Role, State
 
 _TAGS = TAGS[Family.NONE]
 
-#: Where implementations that misread the texts would put a packet, for n = 0 to 3.
+#: What holds a page.
+Memory = bytes | bytearray
+
+#: Where implementations that misread the texts would put a packet, for n = 0 to 3;
+#: and how far behind its place, for any n.
 ELSEWHERE = (8, 12, 16, 20, 24, 28)
+BEHIND = 8
 
 
 def swapped(length: int) -> int:
@@ -18,13 +23,13 @@ def swapped(length: int) -> int:
     return int.from_bytes(length.to_bytes(4, "little"), "big")
 
 
-def _starts_packet(memory: bytes, at: int, length: int, tags: frozenset[int]) -> bool:
+def _starts_packet(memory: Memory, at: int, length: int, tags: frozenset[int]) -> bool:
     """Whether a packet of ``length`` bytes with one of ``tags`` lies at ``at``."""
     tag = int.from_bytes(memory[at : at + 2], "big")
     return tag in tags and int.from_bytes(memory[at + 2 : at + 6], "big") == length
 
 
-def misplaced(memory: bytes, at: int, length: int, tags: frozenset[int]) -> int | None:
+def misplaced(memory: Memory, at: int, length: int, tags: frozenset[int]) -> int | None:
     """
     Where else than at ``at`` a packet of ``length`` bytes lies; ``None`` if nowhere.
 
@@ -32,8 +37,8 @@ def misplaced(memory: bytes, at: int, length: int, tags: frozenset[int]) -> int 
     """
     if _starts_packet(memory, at, length, tags):
         return None
-    found = (other for other in ELSEWHERE if _starts_packet(memory, other, length, tags))
-    return next(found, None)
+    places = (*ELSEWHERE, at + BEHIND)
+    return next((other for other in places if _starts_packet(memory, other, length, tags)), None)
 
 
 @rule("page.byte-order")
@@ -51,9 +56,10 @@ class ByteOrder(Rule):
 
     def _compare(self, length: int, at: int) -> None:
         size = int.from_bytes(self.scene.page[at + 2 : at + 6], "big")
-        if length == size or swapped(length) == size:
-            self.check(
-                length == size,
+        if length == size:
+            self.kept()
+        elif swapped(length) == size:
+            self.broken(
                 f"length {size}, stored as {size.to_bytes(4, 'little').hex(' ')}",
                 f"{length.to_bytes(4, 'little').hex(' ')}, which is {size} in big-endian order",
             )
@@ -73,12 +79,11 @@ class PacketOffset(Rule):
             self._find(answer.at, answer.length, _TAGS.responses)
 
     def _find(self, at: int, length: int, tags: frozenset[int]) -> None:
-        memory = bytes(self.scene.page)
-        other = misplaced(memory, at, length, tags)
-        if other is not None:
-            self.broken(f"the packet at offset {at}", f"the packet at offset {other}")
-        elif _starts_packet(memory, at, length, tags):
+        memory = self.scene.page
+        if _starts_packet(memory, at, length, tags):
             self.kept()
+        elif (other := misplaced(memory, at, length, tags)) is not None:
+            self.broken(f"the packet at offset {at}", f"the packet at offset {other}")
 
 
 @rule("page.no-extra-pages")
@@ -128,34 +133,29 @@ class Zeroed(Rule):
     """Something else than a request in a page that was just published."""
 
     def begin(self) -> None:
-        self._looked = True  # until there is a page to look at
+        self._exact = self.scene.evidence(self.role, "stores") == "exact"
+        self._due = False
 
-    def on_mapped(self, by: Role, ok: bool) -> None:
-        self._looked = not (ok and by is Role.BACKEND)
+    def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        if role is Role.FRONTEND and name == "ring-ref" and value is not None:
+            if self._exact:
+                self._look()
+            self._due = not self._exact
 
-    def on_phase(self, name: str) -> None:
-        self._look()
-
-    def on_load(self, by: Role, at: int, data: bytes) -> None:
-        if by is Role.BACKEND:
+    def on_sample(self) -> None:
+        if self._due:
+            self._due = False
             self._look()
 
-    def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.BACKEND:
-            self._looked = True
-
     def _look(self) -> None:
-        if self._looked or not self.scene.shared:
-            return
-        self._looked = True
         memory = bytearray(self.scene.page)
         if memory[page.STATE.offset] == State.SUBMIT:
             header = page.Header.unpack(bytes(memory))
             end = min(page.PAGE_SIZE, page.packet_offset(0) + header.length)
             memory[:end] = bytes(end)
-        dirty = next((at for at, byte in enumerate(memory) if byte), None)
-        self.check(
-            dirty is None,
-            "zeroes in all of the page but a request",
-            f"byte {dirty} is {memory[dirty or 0]:#04x}",
-        )
+        if not any(memory):
+            self.kept()
+            return
+        dirty = next(at for at, byte in enumerate(memory) if byte)
+        said = f"byte {dirty} is {memory[dirty]:#04x}"
+        self.broken("zeroes in all of the page but a request", said)

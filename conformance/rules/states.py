@@ -9,6 +9,9 @@ from vtpm_ref.states import TRANSITIONS, WRITABLE, Kind, Role, State
 
 _KNOWN = tuple(State)
 
+#: Results with which a frontend ends an order by its own decision.
+GIVEN_UP = ("timed-out", "refused", "closed")
+
 
 def name_of(state: int) -> str:
     """A state byte in words."""
@@ -52,11 +55,13 @@ class SubmitWhenFree(Rule):
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is Role.FRONTEND and new == State.SUBMIT and old in _KNOWN:
-            legal = TRANSITIONS[State(old), by, State.SUBMIT].kind is Kind.LEGAL
-            self.check(legal, "SUBMIT over IDLE or FINISH", f"SUBMIT over {name_of(old)}")
+            if TRANSITIONS[State(old), by, State.SUBMIT].kind is Kind.LEGAL:
+                self.kept()
+            else:
+                self.broken("SUBMIT over IDLE or FINISH", f"SUBMIT over {name_of(old)}")
 
 
-@rule("states.cancel-when-busy")
+@rule("states.cancel-when-busy", "stores")
 class CancelWhenBusy(Rule):
     """CANCEL over an answer that the frontend has seen, or had not asked for."""
 
@@ -151,22 +156,35 @@ class BackendFields(Rule):
 
 @rule("states.unknown-waits")
 class UnknownWaits(Rule):
-    """A reaction to a state value that means nothing."""
+    """
+    A reaction to a state value that means nothing.
+
+    What would be lawful had the peer not written it is no reaction.
+    """
 
     def begin(self) -> None:
         self._unknown: int | None = None
+        self._before = State.IDLE
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
-            if self._unknown is not None:
+            if self._unknown is not None and not self._lawful(new):
                 self.broken("no store to state", f"{name_of(new)} over {name_of(old)}")
             self._unknown = None
             return
         if self._unknown is not None:
             self.kept()
+        if old in _KNOWN:
+            self._before = State(old)
         self._unknown = new if new not in _KNOWN else None
 
     def on_result(self, result: trace.Result) -> None:
-        if self.role is Role.FRONTEND and self._unknown is not None:
+        ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
+        if self.role is Role.FRONTEND and self._unknown is not None and ended:
             self.broken("to wait on", f"the order ended as {result.outcome}")
             self._unknown = None
+
+    def _lawful(self, new: int) -> bool:
+        """Whether the role might write ``new`` over what its peer had written before."""
+        cell = TRANSITIONS.get((self._before, self.role, State(new))) if new in _KNOWN else None
+        return cell is not None and cell.kind is Kind.LEGAL

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""
+Backends that break what the page says of connecting.
+"""
+
+from dataclasses import replace
+
+from tests.zoo.base import BackendAnimal, animal
+from vtpm_ref.backend import Backend, Step
+from vtpm_ref.states import State
+from vtpm_ref.steps import Operation, parse_number
+from vtpm_ref.xenbus import FEATURE_VALUE, XenbusState
+
+_UNANSWERED = "the request that it does not see is well-formed, and gets no answer"
+
+
+@animal("connecting.feature-value")
+class BackendFeatureTwo(BackendAnimal):
+    """Writes 2 to its feature-protocol-v2."""
+
+    def do_feature(self) -> Operation:
+        return self._write("feature-protocol-v2", "2")
+
+
+@animal("connecting.backend-feature")
+class InitWaitBeforeFeature(BackendAnimal):
+    """Becomes InitWait before it writes its feature node (mini-os tpmback)."""
+
+    def do_feature(self) -> Operation:
+        return self._become(XenbusState.INIT_WAIT)
+
+    def do_init_wait(self) -> Operation:
+        return self._write("feature-protocol-v2", FEATURE_VALUE)
+
+
+@animal("connecting.backend-checks")
+class BackendIgnoresFeature(BackendAnimal):
+    """Connects whatever the frontend's feature node says."""
+
+    def then_read_feature(self, text: str | None) -> Backend:
+        return self.usual(FEATURE_VALUE)
+
+
+@animal("connecting.backend-checks")
+class TakesAnyFeature(BackendAnimal):
+    """Connects when the frontend has a feature node, whatever is in it."""
+
+    def then_read_feature(self, text: str | None) -> Backend:
+        return self.usual(None if text is None else FEATURE_VALUE)
+
+
+@animal("connecting.init-wait")
+class SkipsInitWait(BackendAnimal):
+    """Goes to Connected without InitWait."""
+
+    def then_feature(self, result: None) -> Backend:
+        return self._go(Step.WATCH)
+
+
+@animal("connecting.map-before-connected")
+class ConnectedBeforeMap(BackendAnimal):
+    """Becomes Connected before it maps the page and binds the port."""
+
+    def then_read_port(self, text: str | None) -> Backend:
+        return replace(self.usual(text), step=Step.CONNECTED)
+
+    def then_connected(self, result: None) -> Backend:
+        return self._go(Step.MAP)
+
+    def then_bind(self, port: int | None) -> Backend:
+        return replace(self.usual(port), step=Step.LOOK)
+
+
+@animal("connecting.map-before-connected")
+class ConnectedBeforeBind(BackendAnimal):
+    """Becomes Connected before it binds the port."""
+
+    def then_map(self, possible: bool) -> Backend:
+        return self._go(Step.CONNECTED)
+
+    def then_connected(self, result: None) -> Backend:
+        return self._go(Step.BIND)
+
+    def then_bind(self, port: int | None) -> Backend:
+        return replace(self.usual(port), step=Step.LOOK)
+
+
+@animal("connecting.backend-connects")
+class OnlyToInitialised(BackendAnimal):
+    """Connects only to a frontend that is Initialised."""
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        initialised = parse_number(text) == XenbusState.INITIALISED
+        return self.usual(text if initialised else None)
+
+
+@animal(
+    "connecting.backend-connects",
+    "connecting.feature-value",
+    "connecting.backend-feature",
+    "connecting.init-wait",
+    "connecting.map-before-connected",
+    "connecting.look-at-once",
+    why="these are the clauses whose cases wait for Connected after their stimulus, in silence",
+)
+class OnlyToConnected(BackendAnimal):
+    """Connects only to a frontend that is Connected."""
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        connected = parse_number(text) == XenbusState.CONNECTED
+        return self.usual(text if connected else None)
+
+
+@animal("connecting.look-at-once", "exchange.answered", why=_UNANSWERED)
+class RestsWhenConnected(BackendAnimal):
+    """Does not look at the page when it connects, and drops the event of the binding."""
+
+    def then_connected(self, result: None) -> Backend:
+        return replace(self, step=Step.REST, unseen_event=False)
+
+
+@animal("connecting.serves-initialised", "exchange.answered", why=_UNANSWERED)
+class ServesOnlyConnected(BackendAnimal):
+    """Takes no request before the frontend is Connected."""
+
+    def then_look(self, raw: bytes) -> Backend:
+        if raw[0] == State.SUBMIT:
+            return replace(self, step=Step.READ_FRONTEND, unseen_event=False, memory=1)
+        return self.usual(raw)
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        if not self.memory:
+            return self.usual(text)
+        connected = parse_number(text) == XenbusState.CONNECTED
+        return replace(self, step=Step.SAMPLE if connected else Step.REST, memory=0)
+
+    def changed(self, path: str) -> Backend:
+        return self._go(Step.LOOK) if self.step is Step.REST else super().changed(path)
