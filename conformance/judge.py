@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from conformance import clauses, trace
+from conformance.errors import TraceError
 from conformance.rules import RULES, Finding, Rule
 from conformance.scene import Scene
 from conformance.trace import TraceReader
@@ -221,9 +222,12 @@ def judge(reader: TraceReader, only: Iterable[str] | None = None) -> Judgement:
     """
     Judge a whole trace.
 
-    :raises TraceError: it was cut off or altered.
+    :raises TraceError: it was cut off or altered, or an event makes no sense.
     """
     judge = Judge(reader.header, only)
     for event in reader:
-        judge.feed(event)
+        try:
+            judge.feed(event)
+        except ValueError as error:  # for example data that is not hexadecimal
+            raise TraceError(str(reader.path), reader.line, str(error)) from error
     return judge.finish(str(reader.path), complete=reader.complete)

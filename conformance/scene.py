@@ -32,6 +32,9 @@ from vtpm_ref.states import OWNER, Role, State
 from vtpm_ref.xenbus import Place
 
 _STATE_AT = page.STATE.offset
+
+#: Paths whose place is remembered; a trace with more of them costs time, not memory.
+MOST_PATHS = 1000
 _BUSY = (State.SUBMIT, State.CANCEL)
 _FREE = (State.IDLE, State.FINISH)
 #: Each role by its name; calling the enumeration takes ten times as long.
@@ -218,7 +221,7 @@ class Scene:
 
     def _sample(self, event: trace.Sample) -> None:
         at, data = event.at, bytes.fromhex(event.data)
-        for role in self.judged:
+        for role in sorted(self.judged):
             if self.page[at : at + len(data)] != data:
                 self._learn(role, at, data)
         self._awaits_look = None
@@ -348,6 +351,8 @@ class Scene:
 
     def _node_place(self, path: str) -> tuple[Role, str] | None:
         if path not in self._paths:
+            if len(self._paths) > MOST_PATHS:
+                self._paths.clear()
             home, _, name = path.rpartition("/")
             homes = {
                 self._place.frontend_dir: Role.FRONTEND,

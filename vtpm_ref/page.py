@@ -7,6 +7,7 @@ pictures in the pages and the comparison with Xen's C header all read it.
 """
 
 from dataclasses import dataclass
+from struct import Struct
 
 #: Bytes in the shared page, whatever the page size of either side's CPU.
 PAGE_SIZE = 4096
@@ -54,6 +55,9 @@ LENGTH, STATE, LOCALITY, PAD, NR_EXTRA_PAGES = FIELDS
 #: Bytes of the fixed header; the grant list, then the packet, follow it.
 HEADER_SIZE = NR_EXTRA_PAGES.end
 
+#: The header for the struct module; the fields follow one another without gaps.
+_LAYOUT = Struct("<" + "".join({1: "B", 4: "I"}[field.size] for field in FIELDS))
+
 
 @dataclass(frozen=True)
 class Header:
@@ -79,7 +83,7 @@ class Header:
         """
         if len(raw) < HEADER_SIZE:
             raise ValueError(f"a page header has {HEADER_SIZE} bytes, got {len(raw)}")
-        return cls(*(int.from_bytes(raw[f.offset : f.end], "little") for f in FIELDS))
+        return cls(*_LAYOUT.unpack_from(raw))
 
     def pack(self) -> bytes:
         """
@@ -87,13 +91,11 @@ class Header:
 
         :raises ValueError: a field does not fit its size (the caller's fault).
         """
-        out = bytearray(HEADER_SIZE)
-        for field in FIELDS:
-            value = getattr(self, field.name)
+        values = [getattr(self, field.name) for field in FIELDS]
+        for field, value in zip(FIELDS, values, strict=True):
             if not 0 <= value < 1 << (8 * field.size):
                 raise ValueError(f"{field.name} has {field.size} bytes, {value} does not fit")
-            out[field.offset : field.end] = value.to_bytes(field.size, "little")
-        return bytes(out)
+        return _LAYOUT.pack(*values)
 
 
 def packet_offset(nr_extra_pages: int) -> int:

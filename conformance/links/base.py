@@ -130,12 +130,12 @@ class Link:
     def load(self, at: int, size: int) -> bytes:
         """Load bytes of the page, as the tester's role."""
         data = bytes(self._page[at : at + size])
-        self.recorder.load(self.tester.value, at, data)
+        self.recorder.load(self.tester, at, data)
         return data
 
     def store(self, at: int, data: bytes) -> None:
         """Store bytes into the page, as the tester's role."""
-        self.recorder.store(self.tester.value, at, data)
+        self.recorder.store(self.tester, at, data)
         self._page[at : at + len(data)] = data
 
     def sample(self) -> None:
@@ -144,7 +144,7 @@ class Link:
 
     def notify(self) -> None:
         """Notify the target."""
-        self.recorder.notify(self.tester.value)
+        self.recorder.notify(self.tester)
         self._signal()
 
     def order(self, do: str, packet: bytes = b"", locality: int = 0) -> int:

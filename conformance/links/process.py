@@ -274,7 +274,7 @@ class ProcessLink(Link):
             return  # the target has read its own notification
         self._wakes += 1
         self.events += count
-        self.recorder.notify(self.judged.value, count)
+        self.recorder.notify(self.judged, count)
 
     def _take_output(self, program: Program) -> None:
         for line in program.take_lines():

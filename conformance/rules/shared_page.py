@@ -108,17 +108,17 @@ class PadIgnored(Rule):
     """A request answered otherwise than its twin, for what is in ``pad``."""
 
     def begin(self) -> None:
-        self._without: dict[bytes, tuple[int, int]] = {}
+        self._packet = b""
+        self._expected = (0, 0)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         outcome = (answer.state, answer.code if answer.state == State.FINISH else 0)
         if request.header.pad == 0:
-            self._without[request.packet] = outcome
-        elif request.packet in self._without:
-            expected = self._without[request.packet]
+            self._packet, self._expected = request.packet, outcome
+        elif request.packet == self._packet:
             self.check(
-                outcome == expected,
-                f"{_say(expected)}, as with pad 0",
+                outcome == self._expected,
+                f"{_say(self._expected)}, as with pad 0",
                 f"{_say(outcome)} with pad {request.header.pad}",
             )
 
