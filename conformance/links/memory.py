@@ -142,16 +142,17 @@ class MemoryHands:
         return self._driver
 
     def load(self, at: int, size: int) -> bytes:
-        data = bytes(self._mapped[at : at + size])
-        self._link.recorder.load(self._role.value, at, data)
+        data = bytes(self._part(at, size))
+        self._link.recorder.load(self._role, at, data)
         return data
 
     def store(self, at: int, data: bytes) -> None:
-        self._link.recorder.store(self._role.value, at, data)
-        self._mapped[at : at + len(data)] = data
+        part = self._part(at, len(data))
+        self._link.recorder.store(self._role, at, data)
+        part[:] = data
 
     def notify(self) -> None:
-        self._link.recorder.notify(self._role.value)
+        self._link.recorder.notify(self._role)
         self._ring()
 
     def grant(self, domid: int) -> int:
@@ -204,8 +205,14 @@ class MemoryHands:
     def _domid(self) -> int:
         return self._link._domid(self._role)
 
-    @property
-    def _mapped(self) -> memoryview:
+    def _part(self, at: int, size: int) -> memoryview:
+        """
+        The bytes of the page that a step is about.
+
+        :raises RuntimeError: there are none; the target's fault, told as its crash.
+        """
         if self._page is None:
             raise RuntimeError("the target touched the page before it had one")
-        return self._page
+        if not 0 <= at <= at + size <= PAGE_SIZE:
+            raise RuntimeError(f"the target touched {size} bytes at {at}, outside the page")
+        return self._page[at : at + size]

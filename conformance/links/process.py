@@ -157,6 +157,8 @@ class ProcessLink(Link):
             if not (self._owes_read if nodes else self._event_pending()):
                 break
             self._pump(0.001)
+        if self.exited is None:
+            self._pump(0)  # what it said before it took the event
 
     def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
         """See ``Link.bind``; a target that binds finds one event pending."""
