@@ -48,7 +48,7 @@ class AnnouncesExtraPage(FrontendAnimal):
         return Store(page.LOCALITY.offset, bytes([self.locality, 0, 1]))
 
     def do_take_packet(self) -> Operation:
-        return Load(page.packet_offset(1), self.length)
+        return Load(page.packet_offset(1), min(self.length, page.capacity(1)))
 
 
 @animal("page.pad-zero")
