@@ -243,6 +243,7 @@ class FrontendTester(Tester):
         length: int | None = None,
         pad: int | None = None,
         grants: tuple[int, ...] = (),
+        notify: bool = True,
     ) -> None:
         """
         Store ``request`` and its header, then SUBMIT, then notify.
@@ -250,6 +251,7 @@ class FrontendTester(Tester):
         :param length: ``length`` to claim, if not that of the request.
         :param pad: value of ``pad``; left alone if not given.
         :param grants: entries of ``extra_pages`` to announce.
+        :param notify: whether the event follows, as it should.
         """
         link = self.link
         link.sample()
@@ -264,7 +266,8 @@ class FrontendTester(Tester):
         if pad is not None:
             link.store(page.PAD.offset, bytes([pad]))
         self.write_state(State.SUBMIT)
-        link.notify()
+        if notify:
+            link.notify()
 
     def wait_answer(self) -> Found:
         """Wait for FINISH or IDLE and the event that goes with it."""
@@ -368,6 +371,10 @@ class BackendTester(Tester):
         at = page.packet_offset(header.nr_extra_pages)
         size = min(header.length, page.PAGE_SIZE - at)
         return Found(state, header, self.link.load(at, size) if size else b"")
+
+    def wait_cancel(self) -> None:
+        """Wait for CANCEL and the event that goes with it."""
+        self._need_event(lambda s: s == State.CANCEL, "a CANCEL")
 
     def answer(self, response: bytes | None = None, *, length: int | None = None) -> None:
         """Store ``response`` and ``length``, then FINISH, then notify."""

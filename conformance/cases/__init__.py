@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What a tester does to a target; one module per page."""
 
-from conformance.cases import connecting, exchange, packets, shared_page, states
+from conformance.cases import cancellation, connecting, exchange, packets, shared_page, states
 from conformance.cases.base import CASES, Case
 
-__all__ = ["CASES", "Case", "connecting", "exchange", "packets", "shared_page", "states"]
+__all__ = [
+    "CASES",
+    "Case",
+    "cancellation",
+    "connecting",
+    "exchange",
+    "packets",
+    "shared_page",
+    "states",
+]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the page on cancellation."""
+
+from conformance import trace
+from conformance.rules.base import Rule, rule
+from conformance.rules.states import name_of
+from conformance.scene import Answer, Request
+from vtpm_ref.states import Role, State
+
+
+class _Cancelled(Rule):
+    """A CANCEL of one kind that got no answer, or not the right one."""
+
+    allowed = "FINISH or IDLE"
+
+    def begin(self) -> None:
+        self._pending = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.FRONTEND:
+            self._pending = new == State.CANCEL and self.concerns(old)
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if self._pending:
+            self._pending = False
+            self.check(self.accepts(answer), self.allowed, name_of(answer.state))
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        if silence.awaited == "an answer" and self._pending:
+            self._pending = False
+            self.broken(self.allowed, f"state stayed {name_of(self.scene.state)}")
+
+    def concerns(self, old: int) -> bool:
+        """Whether the clause is about a CANCEL over ``old``."""
+        raise NotImplementedError
+
+    def accepts(self, answer: Answer) -> bool:
+        """Whether ``answer`` is one that the clause allows."""
+        return True
+
+
+@rule("cancel.answered")
+class CancelAnswered(_Cancelled):
+    """A CANCEL of a request that got no answer."""
+
+    def concerns(self, old: int) -> bool:
+        return old == State.SUBMIT
+
+
+@rule("cancel.unseen-request")
+class UnseenRequest(_Cancelled):
+    """A CANCEL that got no answer, because the SUBMIT was never seen."""
+
+    def begin(self) -> None:
+        super().begin()
+        self._announced = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        super().on_state(by, old, new)
+        if by is Role.FRONTEND and new == State.SUBMIT:
+            self._announced = False
+
+    def on_notify(self, by: Role, count: int) -> None:
+        if by is Role.FRONTEND and not self._pending:
+            self._announced = True
+
+    def concerns(self, old: int) -> bool:
+        return old == State.SUBMIT and not self._announced
+
+
+@rule("cancel.acknowledged-when-idle")
+class AcknowledgedWhenIdle(_Cancelled):
+    """A CANCEL on a free page that was not answered with IDLE."""
+
+    allowed = "IDLE"
+
+    def concerns(self, old: int) -> bool:
+        return old in (State.IDLE, State.FINISH)
+
+    def accepts(self, answer: Answer) -> bool:
+        return answer.state == State.IDLE
+
+
+@rule("cancel.repeated")
+class Repeated(_Cancelled):
+    """A CANCEL over CANCEL that cost the request its answer."""
+
+    def concerns(self, old: int) -> bool:
+        return old == State.CANCEL
+
+
+class _EndsRequest(Rule):
+    """An answer to CANCEL that the frontend does not take as the end."""
+
+    answer: State
+
+    def begin(self) -> None:
+        self._cancelled = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.FRONTEND:
+            self._cancelled = new == State.CANCEL
+
+    def on_result(self, result: trace.Result) -> None:
+        if self._cancelled and self.scene.state == self.answer:
+            self._cancelled = False
+            self.kept()
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        ended = self._cancelled and self.scene.state == self.answer
+        if ended and silence.awaited == "a result" and self.scene.orders:
+            self.broken("the end of the order", f"no result after {self.answer.name}")
+
+
+@rule("cancel.finish-accepted", "orders")
+class FinishAccepted(_EndsRequest):
+    """A frontend that goes on waiting when a cancelled command completed."""
+
+    answer = State.FINISH
+
+
+@rule("cancel.idle-accepted", "orders")
+class IdleAccepted(_EndsRequest):
+    """A frontend that goes on waiting when a command was abandoned."""
+
+    answer = State.IDLE
