@@ -23,7 +23,6 @@ OWED = frozenset(
     {
         "an answer",
         "a request",
-        "a CANCEL",
         "a result",
         "Connected of the backend",
         "Connected of the frontend",

@@ -13,7 +13,14 @@ from tests.docs_support import GOOD_CLAUSE
 INDEX = "# T\n\n```{toctree}\n:maxdepth: 1\n\none\n```\n"
 
 #: Clauses on each page, in the order of the toctree; change it with the pages.
-CLAUSES = {"shared-page": 7, "states": 9, "exchange": 12, "packets": 12, "connecting": 16}
+CLAUSES = {
+    "shared-page": 7,
+    "states": 9,
+    "exchange": 12,
+    "packets": 12,
+    "cancellation": 5,
+    "connecting": 16,
+}
 
 
 def folder(tmp_path: Path, page: str, index: str = INDEX) -> Path:

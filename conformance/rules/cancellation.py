@@ -17,7 +17,8 @@ class _Cancelled(Rule):
         self._pending = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND:
+        again = new == old == State.CANCEL  # asks for the same answer
+        if by is Role.FRONTEND and not again:
             self._pending = new == State.CANCEL and self.concerns(old)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
@@ -47,27 +48,6 @@ class CancelAnswered(_Cancelled):
         return old == State.SUBMIT
 
 
-@rule("cancel.unseen-request")
-class UnseenRequest(_Cancelled):
-    """A CANCEL that got no answer, because the SUBMIT was never seen."""
-
-    def begin(self) -> None:
-        super().begin()
-        self._announced = False
-
-    def on_state(self, by: Role, old: int, new: int) -> None:
-        super().on_state(by, old, new)
-        if by is Role.FRONTEND and new == State.SUBMIT:
-            self._announced = False
-
-    def on_notify(self, by: Role, count: int) -> None:
-        if by is Role.FRONTEND and not self._pending:
-            self._announced = True
-
-    def concerns(self, old: int) -> bool:
-        return old == State.SUBMIT and not self._announced
-
-
 @rule("cancel.acknowledged-when-idle")
 class AcknowledgedWhenIdle(_Cancelled):
     """A CANCEL on a free page that was not answered with IDLE."""
@@ -79,14 +59,6 @@ class AcknowledgedWhenIdle(_Cancelled):
 
     def accepts(self, answer: Answer) -> bool:
         return answer.state == State.IDLE
-
-
-@rule("cancel.repeated")
-class Repeated(_Cancelled):
-    """A CANCEL over CANCEL that cost the request its answer."""
-
-    def concerns(self, old: int) -> bool:
-        return old == State.CANCEL
 
 
 class _EndsRequest(Rule):

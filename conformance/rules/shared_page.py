@@ -110,9 +110,16 @@ class PadIgnored(Rule):
     def begin(self) -> None:
         self._packet = b""
         self._expected = (0, 0)
+        self._cancelled = False
+
+    def on_state(self, by: Role, old: int, new: int) -> None:
+        if by is Role.FRONTEND:
+            self._cancelled = new == State.CANCEL
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         outcome = (answer.state, answer.code if answer.state == State.FINISH else 0)
+        if self._cancelled:
+            return  # the answer may be another for that alone
         if request.header.pad == 0:
             self._packet, self._expected = request.packet, outcome
         elif request.packet == self._packet:

@@ -4,10 +4,12 @@ The zoo: frontends and backends with one defect each, and what each of them brea
 """
 
 from tests.zoo import (
+    backends_cancellation,
     backends_connecting,
     backends_exchange,
     backends_packets,
     backends_states,
+    frontends_cancellation,
     frontends_connecting,
     frontends_exchange,
     frontends_packets,
@@ -18,10 +20,12 @@ from tests.zoo.base import ANIMALS, Animal
 __all__ = [
     "ANIMALS",
     "Animal",
+    "backends_cancellation",
     "backends_connecting",
     "backends_exchange",
     "backends_packets",
     "backends_states",
+    "frontends_cancellation",
     "frontends_connecting",
     "frontends_exchange",
     "frontends_packets",

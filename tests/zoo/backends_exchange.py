@@ -59,13 +59,16 @@ class AnswersWithoutEvent(BackendAnimal):
 
 @animal("exchange.answer-notifies")
 class EventBeforeFinish(BackendAnimal):
-    """Sends its event before it stores FINISH."""
+    """Sends its event before it stores FINISH or IDLE."""
 
     def do_put_finish(self) -> Operation:
         return Notify()
 
+    def do_put_idle(self) -> Operation:
+        return Notify()
+
     def do_ring(self) -> Operation:
-        return store_state(State.FINISH)
+        return store_state(State.IDLE if self.response is None else State.FINISH)
 
 
 @animal("exchange.event-per-change")

@@ -121,7 +121,11 @@ class IdleIsSuccess(FrontendAnimal):
         return self._finish(Answer("response")) if idle else self.usual(raw)
 
 
-@animal("exchange.idle-is-no-response")
+@animal(
+    "exchange.idle-is-no-response",
+    "cancel.idle-accepted",
+    why="an IDLE that answers a CANCEL ends the request as any IDLE does",
+)
 class WaitsOnIdle(FrontendAnimal):
     """Goes on waiting when the answer is IDLE."""
 
