@@ -243,6 +243,7 @@ class FrontendTester(Tester):
         length: int | None = None,
         pad: int | None = None,
         grants: tuple[int, ...] = (),
+        locality: int = 0,
         notify: bool = True,
     ) -> None:
         """
@@ -251,6 +252,7 @@ class FrontendTester(Tester):
         :param length: ``length`` to claim, if not that of the request.
         :param pad: value of ``pad``; left alone if not given.
         :param grants: entries of ``extra_pages`` to announce.
+        :param locality: value of ``locality``.
         :param notify: whether the event follows, as it should.
         """
         link = self.link
@@ -263,6 +265,8 @@ class FrontendTester(Tester):
         link.store(page.HEADER_SIZE, listed + request[:room])
         claimed = len(request) if length is None else length
         link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        if locality != link.recorder.image(0)[page.LOCALITY.offset]:
+            link.store(page.LOCALITY.offset, bytes([locality]))
         if pad is not None:
             link.store(page.PAD.offset, bytes([pad]))
         self.write_state(State.SUBMIT)

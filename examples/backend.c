@@ -34,8 +34,10 @@ enum tpm_tag {
 enum tpm_code {
     TPM_SUCCESS = 0,
     TPM12_BAD_PARAM_SIZE = 0x19,
+    TPM12_BAD_LOCALITY = 0x3d,
     TPM_BAD_TAG = 0x1E, /* the same in 1.2 and 2.0 */
     TPM20_COMMAND_SIZE = 0x142,
+    TPM20_LOCALITY = 0x907,
     TPM20_COMMAND_CODE = 0x143,
     TPM20_GET_RANDOM = 0x17B,
 };
@@ -90,6 +92,14 @@ static size_t refuse_size(uint16_t tag, uint8_t *response)
     return tpm_error(TPM20_NO_SESSIONS, TPM20_COMMAND_SIZE, response);
 }
 
+/* Nobody vouches for the frontend here, so it gets locality 0 and no other. */
+static size_t refuse_locality(uint16_t tag, uint8_t *response)
+{
+    if (tag >= TPM12_FIRST_REQUEST && tag <= TPM12_LAST_REQUEST)
+        return tpm_error(TPM12_RESPONSE, TPM12_BAD_LOCALITY, response);
+    return tpm_error(TPM20_NO_SESSIONS, TPM20_LOCALITY, response);
+}
+
 static void answer_request(uint8_t *page)
 {
     /* From here on only our copies count: the frontend may be hostile. */
@@ -103,6 +113,8 @@ static void answer_request(uint8_t *page)
     if (length < TPM_HEADER_SIZE || header.length > room ||
         tpm_read_header(request).size != length)
         length = refuse_size(length >= 2 ? load_be16(request) : 0, response);
+    else if (header.locality != 0)
+        length = refuse_locality(load_be16(request), response);
     else
         length = execute(request, length, response);
 

@@ -72,6 +72,7 @@ class Backend:
 
     :param place: whose backend it is.
     :param family: the TPM behind it, in whose words it refuses a request.
+    :param localities: what it grants to its frontend.
     :param header: the request's header, sampled once.
     :param response: what to answer, ``None`` while the TPM works.
     :param done: whether the TPM has come to an end.
@@ -80,6 +81,7 @@ class Backend:
 
     place: Place = Place()
     family: Family = Family.TPM20
+    localities: frozenset[int] = frozenset({0})
     step: Step = Step.FEATURE
     gref: int = 0
     port: int = 0
@@ -209,9 +211,11 @@ class Backend:
         return after._refuse()
 
     def _see_packet(self, raw: bytes) -> "Backend":
-        return (
-            replace(self, step=Step.EXECUTE, packet=raw) if is_well_formed(raw) else self._refuse()
-        )
+        if not is_well_formed(raw):
+            return self._refuse()
+        if self.header.locality not in self.localities:
+            return self._reply(error_response(self.family, CODES[self.family].locality))
+        return replace(self, step=Step.EXECUTE, packet=raw)
 
     def _see_cancel(self, raw: bytes) -> "Backend":
         if raw[0] == State.CANCEL and not self.aborted and not self.done:

@@ -156,6 +156,10 @@ class Frontend:
                 f"{len(packet)} bytes of packet",
                 f"a header that says {int.from_bytes(packet[2:6], 'big')}",
             )
+        if not 0 <= locality <= page.MOST_LOCALITY:
+            raise ProtocolViolation(
+                "locality.range", "frontend", "localities 0 to 4", f"locality {locality}"
+            )
         return replace(self, step=Step.LOOK_FREE, packet=packet, locality=locality)
 
     def cancel(self) -> "Frontend":

@@ -15,6 +15,9 @@ PAGE_SIZE = 4096
 #: Bytes of one grant reference in the list.
 GRANT_SIZE = 4
 
+#: The highest locality that a TPM knows.
+MOST_LOCALITY = 4
+
 #: The most grant references that ``nr_extra_pages`` can count.
 MAX_EXTRA_PAGES = 255
 

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What a tester does to a target; one module per page."""
 
-from conformance.cases import cancellation, connecting, exchange, packets, shared_page, states
+from conformance.cases import (
+    cancellation,
+    connecting,
+    exchange,
+    locality,
+    packets,
+    shared_page,
+    states,
+)
 from conformance.cases.base import CASES, Case
 
 __all__ = [
@@ -10,6 +18,7 @@ __all__ = [
     "cancellation",
     "connecting",
     "exchange",
+    "locality",
     "packets",
     "shared_page",
     "states",

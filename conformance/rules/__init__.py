@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What must hold in every trace, whoever produced it; one module per page."""
 
-from conformance.rules import cancellation, connecting, exchange, packets, shared_page, states
+from conformance.rules import (
+    cancellation,
+    connecting,
+    exchange,
+    locality,
+    packets,
+    shared_page,
+    states,
+)
 from conformance.rules.base import RULES, Finding, Rule
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "cancellation",
     "connecting",
     "exchange",
+    "locality",
     "packets",
     "shared_page",
     "states",
