@@ -230,7 +230,7 @@ def _positive(text: str) -> float:
 
 def _run(options: argparse.Namespace) -> int:
     from conformance import engine
-    from conformance.report import jsonlines, terminal
+    from conformance.report import files, jsonlines, terminal
     from conformance.select import select
     from conformance.subjects import subject_of
 
@@ -243,6 +243,8 @@ def _run(options: argparse.Namespace) -> int:
         levels=options.level,
         statuses=options.status,
     )
+    for path in filter(None, (options.junit, options.jsonl)):
+        files.prepare(path)
     out = _Output()
     progress = terminal.Progress(out)
     result = engine.run(
@@ -252,14 +254,16 @@ def _run(options: argparse.Namespace) -> int:
         scale=scale,
         strict=options.strict,
         repeat=_repeat(options),
-        junit=options.junit,
+        junit=options.junit is not None,
         most_failures=options.maxfail,
         notice=progress.case,
     )
     progress.end()
     terminal.report(result, out, tracebacks=options.traceback)
+    if options.junit is not None:
+        files.save(options.junit, result.junit)
     if options.jsonl is not None:
-        jsonlines.write([result], options.jsonl)
+        files.save(options.jsonl, jsonlines.text([result]))
     return result.exit_code
 
 
@@ -291,10 +295,12 @@ def _check(options: argparse.Namespace) -> int:
     from conformance import clauses
     from conformance.cases import CASES
     from conformance.judge import judge
-    from conformance.report import jsonlines, terminal
+    from conformance.report import files, jsonlines, terminal
     from conformance.report.results import CaseResult, RunResult
     from conformance.trace import TraceReader
 
+    if options.jsonl is not None:
+        files.prepare(options.jsonl)
     worst, results = Exit.OK, []
     for path in options.traces:
         reader = TraceReader(path, incomplete=options.incomplete)
@@ -314,7 +320,7 @@ def _check(options: argparse.Namespace) -> int:
         worst = result.exit_code if worst is Exit.OK else worst
         worst = Exit.BROKEN if result.exit_code is Exit.BROKEN else worst
     if options.jsonl is not None:
-        jsonlines.write(results, options.jsonl)
+        files.save(options.jsonl, jsonlines.text(results))
     return worst
 
 
@@ -331,6 +337,8 @@ def _list(options: argparse.Namespace) -> int:
     )
     for clause in selection.clauses:
         cases = [case for case in selection.cases if case.clause == clause.id]
+        if not cases and options.select:
+            continue
         if options.json:
             fields = {
                 name: getattr(clause, name)

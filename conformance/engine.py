@@ -22,6 +22,9 @@ from conformance.report.results import CaseResult, RunResult
 from conformance.run import Subject, header_of, started, trace_path
 from conformance.select import Selection
 
+#: How pytest can end when nothing is wrong with the judge.
+_ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+
 
 def run(
     subject: Subject,
@@ -31,7 +34,7 @@ def run(
     scale: float = 1.0,
     strict: bool = False,
     repeat: str = "",
-    junit: Path | None = None,
+    junit: bool = False,
     most_failures: int = 0,
     notice: Callable[[CaseResult], None] = lambda _: None,
 ) -> RunResult:
@@ -40,6 +43,7 @@ def run(
 
     :param folder: where the traces go.
     :param repeat: the command line that repeats one case, but for its id.
+    :param junit: keep the results as JUnit XML as well.
     :param most_failures: stop after so many failed cases; 0 means never.
     :raises AdapterError: the target does not even start.
     :raises RecordingError: traces cannot be written.
@@ -68,9 +72,13 @@ def run(
             "--capture=no",
             f"--maxfail={most_failures}",
         ]
-        if junit is not None:
-            arguments.append(f"--junitxml={junit.absolute()}")
+        if junit:
+            arguments.append(f"--junitxml={empty}/junit.xml")
         status = pytest.main(arguments, plugins=[plugin])
+        if status not in _ENDS:
+            raise RuntimeError(f"pytest ended with {status!r}")
+        if junit:
+            result.junit = (empty / "junit.xml").read_text(encoding="utf-8")
     result.interrupted = status == pytest.ExitCode.INTERRUPTED
     return result
 

@@ -41,13 +41,15 @@ class CaseItem(pytest.Item):
         entry = self._plugin.run_case(self.case, self.session)
         if entry.skipped:
             pytest.skip(entry.skipped)
-        if entry.internal or entry.trouble:
-            raise CaseFailed(entry.internal or entry.trouble)
-        if entry.judgement is not None and entry.judgement.trouble:
-            raise CaseFailed(f"trouble with the adapter: {entry.judgement.trouble}")
-        text = self._plugin.failures(entry)
-        if text:
-            raise CaseFailed(text)
+        trouble = entry.trouble or (entry.judgement.trouble if entry.judgement else "")
+        said = [
+            self._plugin.failures(entry),
+            entry.internal,
+            f"trouble: {trouble}" if trouble else "",
+            entry.not_reached,
+        ]
+        if any(said):
+            raise CaseFailed("\n\n".join(filter(None, said)))
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None

@@ -112,14 +112,22 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
     with closing(recorder):
         link = subject.make(subject.role, Place(), recorder)
         try:
-            try:
-                link.start()
-            except AdapterError as error:
-                recorder.event("trouble", what=str(error))
-                raise
+            _start(link)
             yield link
         finally:
             link.stop()
+
+
+def _start(link: Link) -> None:
+    try:
+        link.start()
+    except OSError as error:
+        trouble = AdapterError(f"the target could not be started: {error.strerror}")
+        link.recorder.event("trouble", what=str(trouble))
+        raise trouble from error
+    except AdapterError as error:
+        link.recorder.event("trouble", what=str(error))
+        raise
 
 
 def _play(case: Case, link: Link, scale: float) -> None:

@@ -67,7 +67,7 @@ def _import(name: str) -> Callable[[Place], Target]:
     sys.path.insert(0, os.getcwd())
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # a module can raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a module can raise anything while it is imported
         said = str(error) or repr(error)
         raise UsageError(f"--object {name}: {said}; expected package.module:factory") from error
     finally:

@@ -97,6 +97,8 @@ class MemoryLink(Link):
         """Make the target that plays ``role``; ``ring`` brings its events to the peer."""
         try:
             target = factory(self.place)
+            if not isinstance(target, Target):
+                raise AdapterError(f"the factory of the target made {target!r}, which is no Target")
             self.family = target.tpm.family if target.tpm else target.family
             if role is self.judged:
                 self.can = target.can

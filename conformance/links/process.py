@@ -79,8 +79,9 @@ class ProcessLink(Link):
     def start(self) -> None:
         """See ``Link.start``."""
         flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
-        self._wait_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
-        self._signal_fds = [os.eventfd(0, flags) for _ in range(self.PORTS)]
+        for _ in range(self.PORTS):
+            self._wait_fds.append(os.eventfd(0, flags))
+            self._signal_fds.append(os.eventfd(0, flags))
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._socket = ours

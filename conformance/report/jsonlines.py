@@ -5,27 +5,17 @@ The report that programs read: JSON Lines, a header, cases, clauses, a footer.
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from conformance import __version__
-from conformance.errors import RecordingError
 from conformance.report.results import RunResult
 
 #: Version of this format.
 FORMAT = 1
 
 
-def write(runs: Iterable[RunResult], path: Path) -> None:
-    """
-    Write the reports of ``runs`` to ``path``, one behind the other.
-
-    :raises RecordingError: the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(line) + "\n" for run in runs for line in _lines(run)))
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
+def text(runs: Iterable[RunResult]) -> str:
+    """The reports of ``runs``, one behind the other."""
+    return "".join(json.dumps(line) + "\n" for run in runs for line in _lines(run))
 
 
 def _lines(run: RunResult) -> Iterator[dict[str, object]]:

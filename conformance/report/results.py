@@ -66,6 +66,7 @@ class RunResult:
     :param strict: whether a broken SHOULD counts as a broken MUST.
     :param repeat: the command line that repeats one case, but for its id.
     :param planned: how many cases were selected, 0 if that is not known.
+    :ivar junit: the results as JUnit XML, if they were asked for.
     """
 
     target: str
@@ -76,6 +77,7 @@ class RunResult:
     repeat: str = ""
     tpm: str = ""
     planned: int = 0
+    junit: str = ""
     cases: list[CaseResult] = field(default_factory=list)
     results: dict[tuple[str, Role], ClauseResult] = field(default_factory=dict)
     interrupted: bool = False
