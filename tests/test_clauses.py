@@ -19,6 +19,7 @@ CLAUSES = {
     "exchange": 12,
     "packets": 12,
     "cancellation": 5,
+    "locality": 5,
     "connecting": 16,
 }
 

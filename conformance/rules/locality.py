@@ -69,7 +69,8 @@ class RefusalCode(_OnRefusal):
     """A refusal that does not say that the locality is its reason."""
 
     def judge(self, request: Request, answer: Answer) -> None:
-        if answer.state == State.FINISH and answer.code != 0:
+        readable = answer.state == State.FINISH and answer.size_in_header == answer.length
+        if readable and answer.code != 0:
             families = [self.scene.family]
             if self.scene.family is Family.NONE:
                 families = [Family.TPM12, Family.TPM20]

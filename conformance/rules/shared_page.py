@@ -108,7 +108,7 @@ class PadIgnored(Rule):
     """A request answered otherwise than its twin, for what is in ``pad``."""
 
     def begin(self) -> None:
-        self._packet = b""
+        self._twin = (b"", 0)
         self._expected = (0, 0)
         self._cancelled = False
 
@@ -120,9 +120,10 @@ class PadIgnored(Rule):
         outcome = (answer.state, answer.code if answer.state == State.FINISH else 0)
         if self._cancelled:
             return  # the answer may be another for that alone
+        twin = (request.packet, request.header.locality)
         if request.header.pad == 0:
-            self._packet, self._expected = request.packet, outcome
-        elif request.packet == self._packet:
+            self._twin, self._expected = twin, outcome
+        elif twin == self._twin:
             self.check(
                 outcome == self._expected,
                 f"{_say(self._expected)}, as with pad 0",

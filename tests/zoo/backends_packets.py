@@ -101,7 +101,9 @@ class WrapsLength(BackendAnimal):
         return self.usual(raw)
 
     def then_fetch(self, raw: bytes) -> Backend:
-        return replace(self, step=Step.EXECUTE, packet=raw) if raw else self.usual(raw)
+        if self.header.length > _room(self.header):
+            return replace(self, step=Step.EXECUTE, packet=raw)
+        return self.usual(raw)
 
 
 @animal("packet.too-long-answered")
