@@ -119,8 +119,8 @@ def _judge_tools() -> RunResult:
     path = FOLDER / "tpm2-tools.jsonl"
     ended = tools.run_tools(path)
     for tool in ended:
-        first = (tool.stdout or tool.stderr).strip().split("\n")[0]
-        print(f"  $ {shlex.join(tool.argv)}\n  {first}")
+        lines = (tool.stdout or tool.stderr).strip().split("\n")
+        print(f"  $ {shlex.join(tool.argv)}\n  {' '.join(line.strip() for line in lines[:2])}")
     judgement = judge_file(path)
     roles = tuple(Role(name) for name in judgement.header.judged)
     run = RunResult(judgement.header.target, "memory", roles, list(clauses.load().values()))

@@ -167,9 +167,15 @@ def _uncertain(run: RunResult) -> Iterator[str]:
         if verdict is Verdict.NOT_OBSERVABLE:
             hidden[result.missing] = hidden.get(result.missing, 0) + 1
     for kinds, count in sorted(hidden.items()):
-        clauses = "1 clause needs" if count == 1 else f"{count} clauses need"
-        needs = f"exact evidence of {' and '.join(kinds)}" if kinds else "what its page names"
-        yield f"\nNOT OBSERVABLE  {clauses} {needs}; this link does not give it"
+        one = count == 1
+        if kinds:
+            needs = f"{'needs' if one else 'need'} exact evidence of {' and '.join(kinds)}"
+            why = f"{needs}; this link does not give it"
+        else:
+            why = (
+                f"no tester can observe; {'its page says' if one else 'their pages say'} what would"
+            )
+        yield f"\nNOT OBSERVABLE  {count} clause{'' if one else 's'}: {why}"
 
 
 def _shown(run: RunResult, clause: Clause, result: ClauseResult) -> tuple[str, Finding]:
