@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from conformance.errors import AdapterError
 from conformance.links.joint import Joint
+from conformance.links.lines import parse_line
 from conformance.links.memory import EVIDENCE
-from conformance.links.process import parse_line
 from conformance.recorder import Recorder
 from conformance.run import header_of
 from conformance.targets import reference

@@ -8,6 +8,7 @@ xenstore operations and orders pass through its hands and are exact.
 """
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -19,20 +20,25 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.errors import AdapterError
-from conformance.links.base import ALWAYS_EXACT, Link, Outcome
+from conformance.links.base import ALWAYS_EXACT, Link
+from conformance.links.lines import (
+    PROTOCOL,
+    REQUESTS,
+    cut,
+    number,
+    parse_line,
+    parse_ready,
+    parse_result,
+)
 from conformance.links.program import Outlet, Program
 from conformance.links.xenstore_wire import StoreServer, take_messages
 from conformance.recorder import Recorder
-from vtpm_ref.packet import Family
 from vtpm_ref.page import PAGE_SIZE
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: What is seen of a program: see the module's docstring.
 EVIDENCE = {**ALWAYS_EXACT, "loads": "none", "stores": "sampled", "events": "exact"}
-
-#: Version of the adapter page.
-PROTOCOL = 1
 
 #: Seconds, before the multiplier, until a started program says that it is ready.
 START_LIMIT = 10.0
@@ -42,8 +48,6 @@ END_LIMIT = 2.0
 
 #: Wake-ups within one wait after which events are only counted every 10 ms.
 FLOOD = 100
-
-_OUTCOMES = ("response", "cancelled", "refused", "failed", "timed-out", "closed")
 
 
 class ProcessLink(Link):
@@ -330,68 +334,52 @@ class ProcessLink(Link):
             self._take_ready(message)
         elif kind == "result":
             self._take_result(message)
-        elif kind in ("grant", "revoke", "map", "unmap", "bind", "unbind"):
+        elif kind in REQUESTS:
             self._answer(message)
         else:
-            raise AdapterError(
-                f"the target sent a line with the unknown msg {kind!r}: {_cut(line)}"
-            )
+            raise AdapterError(f"the target sent a line with the unknown msg {kind!r}: {cut(line)}")
 
     def _take_ready(self, message: dict[str, Any]) -> None:
         if self._ready:
             raise AdapterError("the target said 'ready' a second time")
-        protocol = _number(message, "protocol")
-        if protocol != PROTOCOL:
-            raise AdapterError(
-                f"the target speaks version {protocol} of the adapter page;"
-                f" this judge speaks {PROTOCOL}"
-            )
-        tpm = message.get("tpm", "none")
-        if tpm not in tuple(Family):
-            raise AdapterError(f"the target's tpm is {tpm!r}; it can be 1.2, 2.0 or none")
-        self.family = Family(tpm)
-        self.can = frozenset(filter(None, str(message.get("can", "")).split(",")))
+        self.family, self.can = parse_ready(message)
         self._ready = True
 
     def _take_result(self, message: dict[str, Any]) -> None:
-        outcome = message.get("is")
-        if outcome not in _OUTCOMES:
-            raise AdapterError(f"a result is {outcome!r}; it can be {', '.join(_OUTCOMES)}")
-        number, why = _number(message, "id"), str(message.get("why", ""))
-        if number not in self._open_orders:
+        order, outcome = number(message, "id"), parse_result(message)
+        if order not in self._open_orders:
             raise AdapterError(
-                f"the target reports on order {number}, which it was not given"
+                f"the target reports on order {order}, which it was not given"
                 " or has reported on already"
             )
-        self._open_orders.discard(number)
-        try:
-            packet = bytes.fromhex(str(message.get("packet", "")))
-        except ValueError as error:
-            raise AdapterError("the packet of a result is not in hexadecimal digits") from error
-        self.recorder.event("result", id=number, outcome=outcome, packet=packet.hex(), why=why)
-        self.results[number] = Outcome(str(outcome), packet, why)
+        self._open_orders.discard(order)
+        packet = outcome.packet.hex()
+        self.recorder.event(
+            "result", id=order, outcome=outcome.outcome, packet=packet, why=outcome.why
+        )
+        self.results[order] = outcome
 
     def _answer(self, message: dict[str, Any]) -> None:
         """Carry out a request of the target, or refuse it."""
         kind, role = message["msg"], self.judged
-        reply: dict[str, Any] = {"msg": "done", "id": _number(message, "id")}
+        reply: dict[str, Any] = {"msg": "done", "id": number(message, "id")}
         refusal = ""
         if kind == "grant":
-            peer = _number(message, "domid") == self._domid(role.peer)
+            peer = number(message, "domid") == self._domid(role.peer)
             reply["gref"] = self.grant(role) if peer else None
             refusal = "no page for that domain" if reply["gref"] is None else ""
         elif kind == "map":
-            possible = self.map(role, _number(message, "gref"), _number(message, "domid"))
+            possible = self.map(role, number(message, "gref"), number(message, "domid"))
             refusal = "" if possible else "no such grant"
         elif kind == "bind":
-            remote = _number(message, "port") if "port" in message else None
-            reply["port"] = self.bind(role, _number(message, "domid"), remote)
+            remote = number(message, "port") if "port" in message else None
+            reply["port"] = self.bind(role, number(message, "domid"), remote)
             refusal = "no such port" if reply["port"] is None else ""
         elif kind == "unbind":
-            refusal = "" if self.unbind(role, _number(message, "port")) else "no such port"
+            refusal = "" if self.unbind(role, number(message, "port")) else "no such port"
         else:
             give_back = self.revoke if kind == "revoke" else self.unmap
-            refusal = "" if give_back(role, _number(message, "gref")) else "no such page"
+            refusal = "" if give_back(role, number(message, "gref")) else "no such page"
         self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
 
     def _event_pending(self) -> bool:
@@ -404,47 +392,8 @@ class ProcessLink(Link):
 
 def _sealed_memory(size: int) -> int:
     """A memfd of ``size`` bytes that nobody can shrink or grow."""
-    import fcntl
-
     fd = os.memfd_create("vtpm-grants", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     os.ftruncate(fd, size)
     seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
-
-
-def parse_line(line: bytes) -> dict[str, Any]:
-    """
-    One line of the target as a flat JSON object with a ``msg``.
-
-    :raises AdapterError: it is none; the error shows the line.
-    """
-    try:
-        message = json.loads(line.decode("ascii"))
-    except (ValueError, RecursionError) as error:
-        raise AdapterError(
-            f"the target printed what is not JSON on its stdout: {_cut(line)}"
-        ) from error
-    if not isinstance(message, dict) or not isinstance(message.get("msg"), str):
-        raise AdapterError(f"the target printed a line without a msg: {_cut(line)}")
-    nested = [key for key, value in message.items() if isinstance(value, list | dict)]
-    if nested:
-        raise AdapterError(f"{nested[0]!r} of a line of the target is not flat: {_cut(line)}")
-    return message
-
-
-def _number(message: dict[str, Any], key: str) -> int:
-    value = message.get(key)
-    # In Python a bool is an int.
-    if type(value) is not int or not 0 <= value < 1 << 32:
-        raise AdapterError(
-            f"{key} of the target's {message['msg']} is {json.dumps(value)};"
-            " it has to be a number of 32 bits"
-        )
-    return value
-
-
-def _cut(line: bytes) -> str:
-    """A line as it can be shown: readable, and not too long."""
-    text = line.decode("utf-8", "backslashreplace")
-    return repr(text if len(text) <= 120 else text[:117] + "...")

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""
+What a case can do to a target: play its peer, step by step, right or wrong.
+
+Standard library and ``vtpm_ref`` only, so that a case can run wherever a link
+can.  A tester never judges; what it does and sees goes into the trace.
+"""
+
+from conformance.tester.backend import BackendTester
+from conformance.tester.base import Found, Tester
+from conformance.tester.commands import get_random, random_bytes, resized
+from conformance.tester.frontend import FrontendTester
+
+__all__ = [
+    "BackendTester",
+    "Found",
+    "FrontendTester",
+    "Tester",
+    "get_random",
+    "random_bytes",
+    "resized",
+]

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""
+The tester that plays the backend, against a frontend that takes orders.
+"""
+
+from collections.abc import Callable
+
+from conformance.errors import SetupFailed
+from conformance.links.base import Outcome
+from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
+from conformance.tester.commands import get_random, random_bytes
+from vtpm_ref import page
+from vtpm_ref.states import Role, State
+from vtpm_ref.steps import parse_number
+from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
+
+
+class BackendTester(Tester):
+    """Plays the backend against a frontend that takes orders."""
+
+    def announce(self, feature: str | None = FEATURE_VALUE) -> None:
+        """Write the feature node and go to InitWait."""
+        if feature is not None:
+            self.link.write({FEATURE: feature})
+        self.link.write({"state": str(int(XenbusState.INIT_WAIT))})
+
+    def set_state(self, state: XenbusState) -> None:
+        """Write the backend's own state node."""
+        self.link.write({"state": str(int(state))})
+
+    def wait_published(self) -> None:
+        """Wait until the frontend is Initialised or Connected."""
+        self._need_state(
+            XenbusState.INITIALISED,
+            XenbusState.CONNECTED,
+            awaited="nodes of the frontend",
+            limit=CONNECT_LIMIT,
+        )
+
+    def take_page(self) -> None:
+        """Map the page and bind the port that the frontend has published."""
+        numbers = [parse_number(self.link.read(Role.FRONTEND, name)) for name in PUBLISHED[:2]]
+        gref, port = numbers
+        mapped = gref is not None and self.link.map_page(gref)
+        bound = port is not None and self.link.bind_port(port)
+        if not (mapped and bound):
+            raise SetupFailed("the frontend's ring-ref and event-channel could not be used")
+        self.link.sample()
+
+    def nudge(self) -> None:
+        """Write one's own state again, and let the frontend take notice; twice."""
+        for _ in range(2):
+            self.set_state(XenbusState.INIT_WAIT)
+            self.link.settle(ANSWER_LIMIT * self.scale, nodes=True)
+
+    def wait_connected(self) -> None:
+        """Wait until the frontend is Connected."""
+        self._need_state(
+            XenbusState.CONNECTED, awaited="Connected of the frontend", limit=CONNECT_LIMIT
+        )
+
+    def wait_decision(self) -> None:
+        """Wait until the frontend has connected or closed; it may do neither."""
+        self._state_or_silence("a decision of the frontend")
+
+    def connect(self) -> None:
+        """Go to Connected, the usual way, and see the frontend follow."""
+        self.announce()
+        self.wait_published()
+        self.take_page()
+        self.set_state(XenbusState.CONNECTED)
+        self.wait_connected()
+
+    def prepare(self) -> None:
+        """Connect, and show with two legal exchanges that the ground holds."""
+        self.connect()
+        self.exchange()
+        self.exchange()
+
+    def fence(self) -> None:
+        """One legal exchange: what did not happen before its answer does not happen."""
+        self._enter("fence")
+        self.exchange()
+
+    def order(self, request: bytes | None = None, locality: int = 0) -> int:
+        """Order the frontend to send ``request``; return the order's number."""
+        if request is None:
+            request = get_random(self.family)
+        return self.link.order("send", request, locality)
+
+    def cancel(self) -> None:
+        """Order the frontend to cancel."""
+        self.link.order("cancel")
+
+    def exchange(self, response: bytes | None = None) -> Outcome:
+        """Order a request, answer it, and wait for the order's result."""
+        number = self.order()
+        self.wait_request()
+        self.rest()
+        self.answer(response)
+        return self.wait_result(number)
+
+    def wait_request(self, unless: Callable[[], bool] | None = None) -> Found:
+        """Wait for SUBMIT and the event that goes with it; or, without them, ``unless``."""
+        state = self._need_event(lambda s: s == State.SUBMIT, "a request", unless)
+        return self._found(state)
+
+    def wait_cancel(self) -> None:
+        """Wait for CANCEL and the event that goes with it."""
+        self._need_event(lambda s: s == State.CANCEL, "a CANCEL")
+
+    def answer(self, response: bytes | None = None, *, length: int | None = None) -> None:
+        """Store ``response`` and ``length``, then FINISH, then notify."""
+        if response is None:
+            response = random_bytes(self.family)
+        link = self.link
+        link.sample()
+        at = page.packet_offset(link.recorder.image(0)[page.NR_EXTRA_PAGES.offset])
+        link.store(at, response[: page.PAGE_SIZE - at])
+        claimed = len(response) if length is None else length
+        link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        self.write_state(State.FINISH)
+        link.notify()
+
+    def answer_idle(self) -> None:
+        """Give the request up: IDLE, then notify."""
+        self.link.sample()
+        self.write_state(State.IDLE)
+        self.link.notify()
+
+    def answer_order(self, number: int) -> None:
+        """Answer the request of order ``number``, unless the frontend refuses it."""
+        results = self.link.results
+        self.wait_request(unless=lambda: number in results)
+        if number not in results:
+            self.answer()
+            self.wait_result(number)
+
+    def wait_result(self, number: int) -> Outcome:
+        """Wait until the frontend reports on order ``number``."""
+        results = self.link.results
+        self._need(lambda: number in results, ANSWER_LIMIT, "a result")
+        return results[number]

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""
+The tester that plays the frontend, against a backend.
+"""
+
+from conformance.tester.base import CONNECT_LIMIT, FEATURE, Found, Tester
+from conformance.tester.commands import get_random
+from vtpm_ref import page
+from vtpm_ref.states import State
+from vtpm_ref.xenbus import FEATURE_VALUE, XenbusState
+
+
+class FrontendTester(Tester):
+    """Plays the frontend against a backend."""
+
+    def publish(self, feature: str | None = FEATURE_VALUE) -> None:
+        """Grant a page, allocate a port, and write the nodes in one transaction."""
+        gref, port = self.link.grant_page(), self.link.allocate_port()
+        nodes = {"ring-ref": str(gref), "event-channel": str(port)}
+        if feature is not None:
+            nodes[FEATURE] = feature
+        self.link.write(nodes, transaction=True)
+
+    def set_state(self, state: XenbusState) -> None:
+        """Write the frontend's own state node."""
+        self.link.write({"state": str(int(state))})
+
+    def wait_connected(self) -> None:
+        """Wait until the backend is Connected."""
+        self._need_state(
+            XenbusState.CONNECTED, awaited="Connected of the backend", limit=CONNECT_LIMIT
+        )
+
+    def wait_decision(self) -> None:
+        """Wait until the backend has connected or closed; it may do neither."""
+        self._state_or_silence("a decision of the backend")
+
+    def connect(self) -> None:
+        """Go to Connected, the usual way."""
+        self.publish()
+        self.set_state(XenbusState.INITIALISED)
+        self.wait_connected()
+        self.set_state(XenbusState.CONNECTED)
+
+    def prepare(self) -> None:
+        """Connect, and show with two legal exchanges that the ground holds."""
+        self.connect()
+        self.exchange(get_random(self.family))
+        self.exchange(get_random(self.family))
+
+    def fence(self) -> None:
+        """One legal exchange: what did not happen before its answer does not happen."""
+        self._enter("fence")
+        self.exchange(get_random(self.family))
+
+    def exchange(self, request: bytes) -> Found:
+        """Submit ``request`` and wait for its answer."""
+        self.submit(request)
+        return self.wait_answer()
+
+    def submit(
+        self,
+        request: bytes,
+        *,
+        length: int | None = None,
+        pad: int | None = None,
+        grants: tuple[int, ...] = (),
+        locality: int = 0,
+        notify: bool = True,
+    ) -> None:
+        """
+        Store ``request`` and its header, then SUBMIT, then notify.
+
+        :param length: ``length`` to claim, if not that of the request.
+        :param pad: value of ``pad``; left alone if not given.
+        :param grants: entries of ``extra_pages`` to announce.
+        :param locality: value of ``locality``.
+        :param notify: whether the event follows, as it should.
+        """
+        link = self.link
+        link.sample()
+        link.events = 0
+        listed = b"".join(gref.to_bytes(4, "little") for gref in grants)
+        if listed or link.recorder.image(0)[page.NR_EXTRA_PAGES.offset]:
+            link.store(page.NR_EXTRA_PAGES.offset, bytes([len(grants)]))
+        room = page.capacity(len(grants))
+        link.store(page.HEADER_SIZE, listed + request[:room])
+        claimed = len(request) if length is None else length
+        link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        if locality != link.recorder.image(0)[page.LOCALITY.offset]:
+            link.store(page.LOCALITY.offset, bytes([locality]))
+        if pad is not None:
+            link.store(page.PAD.offset, bytes([pad]))
+        self.write_state(State.SUBMIT)
+        if notify:
+            link.notify()
+
+    def wait_answer(self) -> Found:
+        """Wait for FINISH or IDLE and the event that goes with it."""
+        state = self._need_event(lambda s: s in (State.IDLE, State.FINISH), "an answer")
+        return self._found(state)
