@@ -27,6 +27,9 @@ from vtpm_ref.xenbus import Place
 #: Seconds that a frontend waits for an answer, as Linux does for unknown commands.
 PATIENCE = 120.0
 
+#: Steps after which input is looked at, even if the machine does not rest.
+TURN = 64
+
 
 class Ended(Exception):
     """The judge has closed stdin or ordered a stop."""
@@ -74,8 +77,11 @@ class _Service:
         """Step the machine while it has steps to take, else wait for input."""
         driver, expires = self._driver, None
         while True:
+            steps = 0
             while driver.step():
-                expires = None
+                expires, steps = None, steps + 1
+                if steps % TURN == 0:
+                    self._wait(0)  # a machine that polls never rests
             patient = self._is_frontend and driver.machine.patient
             if patient and expires is None:
                 expires = time.monotonic() + PATIENCE

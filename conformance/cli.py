@@ -24,7 +24,7 @@ from vtpm_ref.states import Role
 
 _EXITS = """\
 exit codes:
-  0    no clause seen broken; the last line says how many were observed
+  0    no MUST seen broken; the last line says how many clauses were observed
   1    a MUST broken (with --strict, a SHOULD as well)
   2    inconclusive
   3    trouble with the adapter, the lab or the disk
@@ -215,7 +215,10 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in text.split(",") if word]
+    words = [word for word in text.split(",") if word]
+    if not words:
+        raise argparse.ArgumentTypeError("it names nothing")
+    return words
 
 
 def _positive(text: str) -> float:
@@ -296,12 +299,12 @@ def _check(options: argparse.Namespace) -> int:
     from conformance.cases import CASES
     from conformance.judge import judge
     from conformance.report import files, jsonlines, terminal
-    from conformance.report.results import CaseResult, RunResult
+    from conformance.report.results import CaseResult, RunResult, worst
     from conformance.trace import TraceReader
 
     if options.jsonl is not None:
         files.prepare(options.jsonl)
-    worst, results = Exit.OK, []
+    results = []
     for path in options.traces:
         reader = TraceReader(path, incomplete=options.incomplete)
         judgement = judge(reader)
@@ -317,11 +320,12 @@ def _check(options: argparse.Namespace) -> int:
         if changed:
             print(f"note: recorded when {', '.join(changed)} read otherwise")
         terminal.report(result, sys.stdout)
-        worst = result.exit_code if worst is Exit.OK else worst
-        worst = Exit.BROKEN if result.exit_code is Exit.BROKEN else worst
+    code = worst(result.exit_code for result in results)
+    if len(results) > 1:
+        print(f"\n{len(results)} traces; the worst of them decides: exit {int(code)}")
     if options.jsonl is not None:
         files.save(options.jsonl, jsonlines.text(results))
-    return worst
+    return code
 
 
 def _list(options: argparse.Namespace) -> int:

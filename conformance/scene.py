@@ -15,7 +15,7 @@ Listeners are plain functions, kept by the name of what they listen to:
 - ``request(request)``: a request, as its backend can find it
 - ``answer(request, answer)``: an answer, as its frontend can find it
 - ``node(role, name, value, by)``: a node of ``role``'s directory changed
-- ``mapped(by, ok)``, ``bound(by, ok)``, ``order(order)``, ``result(result)``
+- ``mapped(by, ok, gref)``, ``bound(by, ok, remote)``, ``order(order)``, ``result(result)``
 - ``phase(name)``, ``silence(silence)``, ``exit(how)``, ``end()``
 """
 
@@ -149,8 +149,9 @@ class Scene:
             trace.Store: self._store,
             trace.Sample: self._sample,
             trace.Notify: self._notify,
+            trace.Grant: self._grant,
             trace.Map: self._map,
-            trace.Bind: lambda e: self._tell("bound", _ROLES[e.by], e.ok) if e.on else None,
+            trace.Bind: self._bind,
             trace.Node: self._node,
             trace.Order: self._order,
             trace.Result: self._result,
@@ -300,6 +301,7 @@ class Scene:
             return
         if not request.told and self.state in _BUSY:
             request.fill(self.page)
+            request.order = self._order_of(request)
             request.told = True
             for listener in self._listeners["request"]:
                 listener(request)
@@ -311,17 +313,41 @@ class Scene:
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
 
+    def _order_of(self, request: Request) -> "trace.Order | None":
+        """
+        The order that a request carries out: the one with its packet.
+
+        A packet that makes no sense is put down to the oldest order; one that
+        does, and was not ordered, is the frontend's own.
+        """
+        packet = request.packet.hex()
+        ordered = next((order for order in self.orders if order.packet == packet), None)
+        return ordered or (None if request.well_formed else request.order)
+
     def owner(self) -> Role | None:
         """Who owns the page but for ``state``; ``None`` for an unknown state."""
         return _OWNERS.get(self.page[_STATE_AT])
 
     # Everything else.
 
+    def _grant(self, event: trace.Grant) -> None:
+        """A page granted by the frontend is a new one, and nobody else's yet."""
+        if event.on and _ROLES[event.by] is Role.FRONTEND:
+            self.page[:] = bytes(page.PAGE_SIZE)
+            self.shared = False
+            self.request = self.last_answer = None
+            self._awaits_look = None
+            self._answer_due = self._unanswered = False
+
     def _map(self, event: trace.Map) -> None:
         if event.on and event.ok:
             self.shared = True
         if event.on:
-            self._tell("mapped", _ROLES[event.by], event.ok)
+            self._tell("mapped", _ROLES[event.by], event.ok, event.gref)
+
+    def _bind(self, event: trace.Bind) -> None:
+        if event.on:
+            self._tell("bound", _ROLES[event.by], event.ok, event.remote)
 
     def _node(self, event: trace.Node) -> None:
         key = (event.by, event.tx)

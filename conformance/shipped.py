@@ -17,7 +17,7 @@ from conformance import clauses, engine
 from conformance.errors import ConformanceError
 from conformance.judge import Verdict
 from conformance.report import terminal
-from conformance.report.results import CaseResult, Exit, RunResult
+from conformance.report.results import CaseResult, Exit, RunResult, worst
 from conformance.run import Subject, judge_file
 from conformance.select import select
 from conformance.subjects import program, python_object
@@ -78,35 +78,37 @@ SHIPPED = (
 
 def main() -> int:
     """Judge all; return the exit code of the worst."""
-    worst, verdicts, not_run, install = Exit.OK, 0, 0, set[str]()
+    codes: list[Exit] = []
+    missing: list[str] = []
+    verdicts = 0
     jobs: list[tuple[str, Callable[[], RunResult], str]] = [
         (entry.name, partial(_judge, entry), entry.missing()) for entry in SHIPPED
     ]
     jobs.append(("tpm2-tools across the page", _judge_tools, tools.available()))
-    for name, job, missing in jobs:
-        if missing:
-            print(f"{name:<28} not run: {missing}")
-            not_run += 1
-            install.update(missing.removeprefix("apt-get install ").split())
+    for name, job, install in jobs:
+        if install:
+            print(f"{name:<28} not run: {install}")
+            missing.append(install)
             continue
         try:
             run = job()
+            codes.append(run.exit_code)
+            verdicts += _show(name, run)
         except ConformanceError as error:
             print(f"{name:<28} {error}")
-            worst = max(worst, Exit(error.exit_code)) if worst is not Exit.BROKEN else worst
-            continue
-        verdicts += _show(name, run)
-        if run.exit_code is Exit.BROKEN or worst is Exit.OK:
-            worst = run.exit_code
+            codes.append(Exit(error.exit_code))
     print(f"\n{verdicts} verdicts, traces in {FOLDER}/")
-    packages = " ".join(sorted(install))
-    plural = "" if not_run == 1 else "s"
-    print(
-        f"not run: {not_run} target{plural}; apt-get install {packages}"
-        if not_run
-        else "not run: nothing"
-    )
-    return worst
+    print(_not_run(missing))
+    return worst(codes)
+
+
+def _not_run(missing: list[str]) -> str:
+    """The last line: how many targets were not run, and what would make them run."""
+    if not missing:
+        return "not run: nothing"
+    packages = {name for line in missing for name in line.removeprefix("apt-get install ").split()}
+    targets = f"{len(missing)} target{'' if len(missing) == 1 else 's'}"
+    return f"not run: {targets}; apt-get install {' '.join(sorted(packages))}"
 
 
 def _judge(entry: Shipped) -> RunResult:

@@ -59,6 +59,14 @@ class Codes:
     failure: int
 
 
+#: What each of them says, for the table in the pages.
+MEANINGS = {
+    "size": "the length is wrong",
+    "tag": "the tag is unknown",
+    "locality": "the locality is not granted",
+    "failure": "anything else",
+}
+
 #: TPM 1.2: BAD_PARAM_SIZE, BADTAG, BAD_LOCALITY, FAIL.
 #: TPM 2.0: RC_COMMAND_SIZE, RC_BAD_TAG, RC_LOCALITY, RC_FAILURE.
 CODES = {

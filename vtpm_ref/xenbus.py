@@ -82,7 +82,7 @@ NODES = (
     Node("backend", Role.FRONTEND, "toolstack", "path of the backend's directory"),
     Node("backend-id", Role.FRONTEND, "toolstack", "domid of the backend, decimal"),
     Node("state", Role.FRONTEND, "toolstack, then frontend", "xenbus state, decimal"),
-    Node("ring-ref", Role.FRONTEND, "frontend", "grant reference of the page, decimal"),
+    Node("ring-ref", Role.FRONTEND, "frontend", "grant reference of the writable page, decimal"),
     Node("event-channel", Role.FRONTEND, "frontend", "unbound port, decimal"),
     Node("feature-protocol-v2", Role.FRONTEND, "frontend", "1"),
     Node("frontend", Role.BACKEND, "toolstack", "path of the frontend's directory"),

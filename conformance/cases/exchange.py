@@ -35,6 +35,18 @@ def _request_of(t: FrontendTester, size: int) -> None:
     t.fence()
 
 
+@backend_case("exchange.answered/polled")
+def _polled(t: FrontendTester) -> None:
+    """A request over FINISH before the event of the answer, as a frontend that polls."""
+    t.prepare()
+    t.stimulus()
+    for _ in range(2):
+        t.submit(get_random(t.family))
+        t.poll_answer()
+    t.submit(get_random(t.family))
+    t.wait_answer()
+
+
 @backend_case("exchange.spurious-events/when-finished")
 def _events_when_finished(t: FrontendTester) -> None:
     """Two events while the response lies in the page."""

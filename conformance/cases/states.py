@@ -11,11 +11,13 @@ from vtpm_ref.states import State
 @backend_case("states.response-stands-still/three-exchanges")
 @backend_case("states.backend-fields/three-exchanges")
 def _backend_exchanges(t: FrontendTester) -> None:
-    """Three legal exchanges, one after the other."""
+    """Three legal exchanges, with a rest before each."""
     t.prepare()
     t.stimulus()
     for _ in range(3):
+        t.rest()
         t.exchange(get_random(t.family))
+    t.rest()
     t.fence()
 
 

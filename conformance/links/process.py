@@ -35,6 +35,7 @@ from conformance.links.xenstore_wire import StoreServer, take_messages
 from conformance.recorder import Recorder
 from vtpm_ref.page import PAGE_SIZE
 from vtpm_ref.states import Role
+from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import Place
 
 #: What is seen of a program: see the module's docstring.
@@ -70,6 +71,7 @@ class ProcessLink(Link):
         self._program: Program | None = None
         self._socket: socket.socket | None = None
         self._open_orders: set[int] = set()
+        self._published: int | None = None
         self._ready = False
         self._silent = False
         self._wakes = 0
@@ -184,6 +186,20 @@ class ProcessLink(Link):
             self._poll.unregister(self._signal_fds[self._port])
         self._port = port
         self._poll.register(self._signal_fds[port], select.POLLIN)
+
+    def _observe(
+        self, domid: int, op: str, path: str, value: str | None, tx: int, ok: bool
+    ) -> None:
+        """See ``Link._observe``; a page is looked at in the moment it is published."""
+        super()._observe(domid, op, path, value, tx, ok)
+        if self.judged is not Role.FRONTEND or domid != self.place.frontend_id:
+            return
+        if op == "write" and path == self.place.path(Role.FRONTEND, "ring-ref"):
+            self._published = parse_number(value)
+        if self._published is not None and (op == "end" or not tx):
+            gref, self._published = self._published, None
+            if gref in self._granted:
+                self.recorder.sample(bytes(self._page_of(gref)))
 
     # What goes to the target.
 

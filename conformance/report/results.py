@@ -26,6 +26,23 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+#: What outranks what when several runs are one answer.
+_RANKS = (
+    Exit.INTERRUPTED,
+    Exit.BROKEN,
+    Exit.INTERNAL,
+    Exit.TROUBLE,
+    Exit.USAGE,
+    Exit.INCONCLUSIVE,
+    Exit.OK,
+)
+
+
+def worst(codes: Iterable[Exit]) -> Exit:
+    """The one exit code of several runs; ``OK`` for none."""
+    return min(codes, key=_RANKS.index, default=Exit.OK)
+
+
 @dataclass
 class CaseResult:
     """

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from conformance import clauses
 from conformance.cases import CASES
 from conformance.clauses import Clause
 from conformance.judge import ClauseResult, Verdict
@@ -56,13 +57,14 @@ class Progress:
         """All cases have ended."""
         if self._page:
             marks = ", ".join(f"{m} {v.value}" for v, m in MARKS.items())
-            self._out.write(f"\n\n({marks}, E trouble)\n")
+            self._out.write(f"\n\n({marks}, W only a SHOULD broken, E trouble)\n")
 
 
 def mark(entry: CaseResult) -> str:
     """The mark of one case."""
     if entry.judgement is not None and entry.judgement.broken:
-        return MARKS[Verdict.BROKEN]
+        levels = [clauses.load()[id].level for id in entry.judgement.broken]
+        return MARKS[Verdict.BROKEN] if any(level.startswith("MUST") for level in levels) else "W"
     if entry.trouble or entry.internal or (entry.judgement and entry.judgement.trouble):
         return "E"
     if entry.skipped:

@@ -65,15 +65,15 @@ class Decimal(Rule):
 class ValidReferences(Rule):
     """A published reference behind which there is nothing."""
 
-    def on_mapped(self, by: Role, ok: bool) -> None:
-        self._used(by, ok, "ring-ref")
+    def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
+        self._used(by, ok, "ring-ref", gref)
 
-    def on_bound(self, by: Role, ok: bool) -> None:
-        self._used(by, ok, "event-channel")
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
+        self._used(by, ok, "event-channel", remote)
 
-    def _used(self, by: Role, ok: bool, name: str) -> None:
-        value = self.scene.nodes.get((Role.FRONTEND, name))
-        if by is Role.BACKEND:
+    def _used(self, by: Role, ok: bool, name: str, number: int | None) -> None:
+        value = self.scene.nodes.get((Role.FRONTEND, name), "")
+        if by is Role.BACKEND and value == str(number):
             self.check(ok, f"{name} that the backend's domain can use", f"{value} was refused")
 
 
@@ -165,10 +165,10 @@ class MapBeforeConnected(_OnOwnState):
         self._mapped = False
         self._bound = False
 
-    def on_mapped(self, by: Role, ok: bool) -> None:
+    def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
         self._mapped = self._mapped or (by is Role.BACKEND and ok)
 
-    def on_bound(self, by: Role, ok: bool) -> None:
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
         self._bound = self._bound or (by is Role.BACKEND and ok)
 
     def judge(self, state: str) -> None:

@@ -110,6 +110,7 @@ class PadIgnored(Rule):
     def begin(self) -> None:
         self._twin = (b"", 0)
         self._expected = (0, 0)
+        self._odd: tuple[int, tuple[int, int]] | None = None
         self._cancelled = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
@@ -121,14 +122,23 @@ class PadIgnored(Rule):
         if self._cancelled:
             return  # the answer may be another for that alone
         twin = (request.packet, request.header.locality)
+        if twin == self._twin and request.header.pad != 0:
+            self._odd = (request.header.pad, outcome)
+        elif twin == self._twin and self._odd is not None:
+            self._compare(outcome)
         if request.header.pad == 0:
-            self._twin, self._expected = twin, outcome
-        elif twin == self._twin:
-            self.check(
-                outcome == self._expected,
-                f"{_say(self._expected)}, as with pad 0",
-                f"{_say(outcome)} with pad {request.header.pad}",
-            )
+            self._twin, self._expected, self._odd = twin, outcome, None
+
+    def _compare(self, outcome: tuple[int, int]) -> None:
+        """The same request three times: without ``pad``, with it, and without again."""
+        if self._odd is None or outcome != self._expected:
+            return  # the answer changes by itself, so it shows nothing
+        pad, odd = self._odd
+        self.check(
+            odd == outcome,
+            f"{_say(outcome)}, as with pad 0 before and after",
+            f"{_say(odd)} with pad {pad}",
+        )
 
 
 def _say(outcome: tuple[int, int]) -> str:

@@ -6,10 +6,11 @@ The tester that plays the backend, against a frontend that takes orders.
 from collections.abc import Callable
 
 from conformance.errors import SetupFailed
-from conformance.links.base import Outcome
+from conformance.links.base import Link, Outcome
 from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
 from conformance.tester.commands import get_random, random_bytes
 from vtpm_ref import page
+from vtpm_ref.packet import is_well_formed
 from vtpm_ref.states import Role, State
 from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
@@ -17,6 +18,10 @@ from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 
 class BackendTester(Tester):
     """Plays the backend against a frontend that takes orders."""
+
+    def __init__(self, link: Link, scale: float = 1.0) -> None:
+        super().__init__(link, scale)
+        self._ordered: dict[int, bytes] = {}
 
     def announce(self, feature: str | None = FEATURE_VALUE) -> None:
         """Write the feature node and go to InitWait."""
@@ -55,9 +60,10 @@ class BackendTester(Tester):
 
     def wait_connected(self) -> None:
         """Wait until the frontend is Connected."""
-        self._need_state(
-            XenbusState.CONNECTED, awaited="Connected of the frontend", limit=CONNECT_LIMIT
-        )
+        with self._target_state((XenbusState.CONNECTED,)) as ready:
+            self._need(
+                lambda: self._serve_others() or ready(), CONNECT_LIMIT, "Connected of the frontend"
+            )
 
     def wait_decision(self) -> None:
         """Wait until the frontend has connected or closed; it may do neither."""
@@ -86,7 +92,9 @@ class BackendTester(Tester):
         """Order the frontend to send ``request``; return the order's number."""
         if request is None:
             request = get_random(self.family)
-        return self.link.order("send", request, locality)
+        number = self.link.order("send", request, locality)
+        self._ordered[number] = request
+        return number
 
     def cancel(self) -> None:
         """Order the frontend to cancel."""
@@ -102,8 +110,34 @@ class BackendTester(Tester):
 
     def wait_request(self, unless: Callable[[], bool] | None = None) -> Found:
         """Wait for SUBMIT and the event that goes with it; or, without them, ``unless``."""
-        state = self._need_event(lambda s: s == State.SUBMIT, "a request", unless)
-        return self._found(state)
+        while True:
+            state = self._need_event(lambda s: s == State.SUBMIT, "a request", unless)
+            found = self._found(state)
+            if state != State.SUBMIT or not self._is_own(found):
+                return found
+            self.answer()
+
+    def _is_own(self, found: Found) -> bool:
+        """Whether a request is the frontend's own: sound, and not what was ordered."""
+        open_orders = [n for n in self._ordered if n not in self.link.results]
+        ordered = [self._ordered[number] for number in open_orders]
+        return is_well_formed(found.packet) and found.packet not in ordered
+
+    def _serve_others(self, again: bytes = b"") -> bool:
+        """
+        Answer a request that is not what was ordered, and always return ``False``.
+
+        :param again: a packet that has been answered; it is answered once more.
+        """
+        link = self.link
+        if link.events and link.page is not None and link.page[page.STATE.offset] == State.SUBMIT:
+            link.events = 0
+            self.look()
+            link.sample()
+            found = self._found(State.SUBMIT)
+            if self._is_own(found) or found.packet == again:
+                self.answer()
+        return False
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""
@@ -138,6 +172,8 @@ class BackendTester(Tester):
 
     def wait_result(self, number: int) -> Outcome:
         """Wait until the frontend reports on order ``number``."""
-        results = self.link.results
-        self._need(lambda: number in results, ANSWER_LIMIT, "a result")
+        results, packet = self.link.results, self._ordered.get(number, b"")
+        self._need(
+            lambda: number in results or self._serve_others(packet), ANSWER_LIMIT, "a result"
+        )
         return results[number]

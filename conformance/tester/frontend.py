@@ -3,7 +3,7 @@
 The tester that plays the frontend, against a backend.
 """
 
-from conformance.tester.base import CONNECT_LIMIT, FEATURE, Found, Tester
+from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
 from conformance.tester.commands import get_random
 from vtpm_ref import page
 from vtpm_ref.states import State
@@ -94,6 +94,18 @@ class FrontendTester(Tester):
         self.write_state(State.SUBMIT)
         if notify:
             link.notify()
+
+    def poll_answer(self) -> None:
+        """Wait until FINISH or IDLE is in the page, event or not."""
+        link = self.link
+        free = (State.IDLE, State.FINISH)
+        self._need(
+            lambda: link.page is not None and link.page[page.STATE.offset] in free,
+            ANSWER_LIMIT,
+            "an answer",
+        )
+        self.look()
+        link.sample()
 
     def wait_answer(self) -> Found:
         """Wait for FINISH or IDLE and the event that goes with it."""

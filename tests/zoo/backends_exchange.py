@@ -24,7 +24,12 @@ def _packet(backend: Backend) -> Store:
     return Store(at, backend.response or b"")
 
 
-@animal("exchange.response-before-state", "states.response-stands-still", why=_LATE)
+@animal(
+    "exchange.response-before-state",
+    "states.response-stands-still",
+    "packet.response-length",
+    why=f"{_LATE}; whoever polls finds the length of one packet and the header of another",
+)
 class FinishBeforePacket(BackendAnimal):
     """Stores FINISH before the response."""
 
@@ -38,7 +43,12 @@ class FinishBeforePacket(BackendAnimal):
         return _packet(self)
 
 
-@animal("exchange.response-before-state", "states.response-stands-still", why=_LATE)
+@animal(
+    "exchange.response-before-state",
+    "states.response-stands-still",
+    "packet.response-length",
+    why=f"{_LATE}; whoever polls finds the length of one packet and the header of another",
+)
 class FinishBeforeLength(BackendAnimal):
     """Stores FINISH before the length of the response."""
 
@@ -69,6 +79,15 @@ class EventBeforeFinish(BackendAnimal):
 
     def do_ring(self) -> Operation:
         return store_state(State.IDLE if self.response is None else State.FINISH)
+
+
+@animal("exchange.answered")
+class ForgetsEvents(BackendAnimal):
+    """Forgets an event that comes while it is busy with the request before."""
+
+    def event(self) -> Backend:
+        served = self.step in (Step.PUT_FINISH, Step.RING)
+        return self if served else super().event()
 
 
 @animal("exchange.event-per-change")

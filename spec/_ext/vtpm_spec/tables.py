@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from vtpm_ref import packet, page, states, xenbus
+from vtpm_ref.packet import Family
 from vtpm_ref.states import Role, State
 
 from .builders import chosen
@@ -76,6 +77,19 @@ def tag_table() -> nodes.Node:
 
 def _hex(tags: Iterable[int]) -> str:
     return ", ".join(f"0x{tag:04X}" for tag in sorted(tags))
+
+
+def error_table() -> nodes.Node:
+    """The codes with which a transport refuses a request, for both families."""
+    rows = []
+    for name, meaning in packet.MEANINGS.items():
+        cells = [meaning]
+        for family in (Family.TPM12, Family.TPM20):
+            code = getattr(packet.CODES[family], name)
+            tag = int.from_bytes(packet.error_response(family, code)[:2], "big")
+            cells.append(f"code 0x{code:X}, tag 0x{tag:04X}")
+        rows.append(cells)
+    return table(("what is wrong", "TPM 1.2", "TPM 2.0"), rows, "error-table")
 
 
 def transition_table() -> nodes.Node:
@@ -159,6 +173,7 @@ def setup(app: Sphinx) -> None:
     """Called by the package's ``setup``."""
     app.add_directive("field-table", directive(field_table, page))
     app.add_directive("tag-table", directive(tag_table, packet))
+    app.add_directive("error-table", directive(error_table, packet))
     app.add_directive("transition-table", directive(transition_table, states))
     app.add_directive("node-table", directive(node_table, xenbus))
     app.add_directive("handshake-table", directive(handshake_table, xenbus))
