@@ -150,11 +150,30 @@ def summary(run: RunResult) -> list[str]:
     return lines
 
 
+def _not_reached(run: RunResult) -> Iterator[str]:
+    """The first case that never came to its stimulus, with its last steps."""
+    failed = [e for e in run.cases if e.judgement and e.judgement.setup_failed]
+    if not failed or failed[0].judgement is None:
+        return
+    judgement = failed[0].judgement
+    path, last = Path(judgement.path), judgement.events
+    yield f"\nNOT REACHED  {failed[0].name}: {judgement.setup_failed}"
+    yield f"  trace      {path}, line {last}"
+    for number, text, offending in steps.excerpt(path, last):
+        yield f"    {'>>' if offending else '  '} {number:4}  {text}"
+    yield from (f"  stderr     {text}" for text in steps.console(path))
+    if run.repeat:
+        yield f"  repeat     {run.repeat} {shlex.quote(failed[0].name)}"
+    if len(failed) > 1:
+        yield f"  also       {len(failed) - 1} more cases"
+
+
 def _uncertain(run: RunResult) -> Iterator[str]:
     """What could not be decided, or was not done, each with its reason."""
     for clause, _, verdict, result in run.verdicts():
         if verdict is Verdict.INCONCLUSIVE:
             yield f"\nINCONCLUSIVE  {clause.id}: {result.unclear}"
+    yield from _not_reached(run)
     for entry in run.cases:
         trouble = entry.trouble or (entry.judgement.trouble if entry.judgement else "")
         if trouble:
