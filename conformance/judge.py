@@ -225,9 +225,10 @@ def judge(reader: TraceReader, only: Iterable[str] | None = None) -> Judgement:
     :raises TraceError: it was cut off or altered, or an event makes no sense.
     """
     judge = Judge(reader.header, only)
-    for event in reader:
-        try:
-            judge.feed(event)
-        except ValueError as error:  # for example data that is not hexadecimal
-            raise TraceError(str(reader.path), reader.line, str(error)) from error
+    feed = judge.feed
+    try:
+        for event in reader:
+            feed(event)
+    except ValueError as error:  # for example data that is not hexadecimal
+        raise TraceError(str(reader.path), reader.line, str(error)) from error
     return judge.finish(str(reader.path), complete=reader.complete)

@@ -35,8 +35,10 @@ _STATE_AT = page.STATE.offset
 
 #: Paths whose place is remembered; a trace with more of them costs time, not memory.
 MOST_PATHS = 1000
-_BUSY = (State.SUBMIT, State.CANCEL)
-_FREE = (State.IDLE, State.FINISH)
+# Sets of plain numbers, because these are asked for at every event.
+_SUBMIT, _CANCEL = int(State.SUBMIT), int(State.CANCEL)
+_BUSY = frozenset({_SUBMIT, _CANCEL})
+_FREE = frozenset({int(State.IDLE), int(State.FINISH)})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
 _OWNERS = {state.value: role for state, role in OWNER.items()}
@@ -274,7 +276,7 @@ class Scene:
             self._state_written(by, old[index], data[index])
 
     def _state_written(self, by: Role, old: int, new: int) -> None:
-        if new == State.SUBMIT and by is Role.FRONTEND and old not in _BUSY:
+        if new == _SUBMIT and by is Role.FRONTEND and old not in _BUSY:
             self.request = Request(
                 over=old,
                 early=not self.connected(Role.BACKEND),
@@ -284,7 +286,7 @@ class Scene:
             self._answer_due = False
             self._unanswered = True
             self.last_answer = None
-        elif new == State.CANCEL and by is Role.FRONTEND and self.request is not None:
+        elif new == _CANCEL and by is Role.FRONTEND and self.request is not None:
             self._unanswered = True  # also where it crossed an answer: another one follows
         for listener in self._listeners["state"]:
             listener(by, old, new)
@@ -299,7 +301,7 @@ class Scene:
         request = self.request
         if request is None or self._awaits_look is not None:
             return
-        if not request.told and self.state in _BUSY:
+        if not request.told and self.page[_STATE_AT] in _BUSY:
             request.fill(self.page)
             request.order = self._order_of(request)
             request.told = True
@@ -309,7 +311,7 @@ class Scene:
             self._answer_due = False
             at = page.packet_offset(request.header.nr_extra_pages)
             length = int.from_bytes(self.page[0:4], "little")
-            self.last_answer = Answer(self.state, length, at, bytes(self.page))
+            self.last_answer = Answer(self.page[_STATE_AT], length, at, bytes(self.page))
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
 
