@@ -28,17 +28,16 @@ from conformance import trace
 from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.page import Header
-from vtpm_ref.states import OWNER, Role, State
+from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
 from vtpm_ref.xenbus import Place
 
 _STATE_AT = page.STATE.offset
 
 #: Paths whose place is remembered; a trace with more of them costs time, not memory.
 MOST_PATHS = 1000
-# Sets of plain numbers, because these are asked for at every event.
-_SUBMIT, _CANCEL = int(State.SUBMIT), int(State.CANCEL)
-_BUSY = frozenset({_SUBMIT, _CANCEL})
-_FREE = frozenset({int(State.IDLE), int(State.FINISH)})
+
+_BUSY = frozenset({SUBMIT, CANCEL})
+_FREE = frozenset({IDLE, FINISH})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
 _OWNERS = {state.value: role for state, role in OWNER.items()}
@@ -130,7 +129,7 @@ class Scene:
         self.judged = frozenset(Role(name) for name in header.judged)
         self.page = bytearray(page.PAGE_SIZE)
         self.shared = False
-        self.seen: dict[Role, int | None] = {Role.FRONTEND: None, Role.BACKEND: None}
+        self.seen: dict[Role, int | None] = {FRONTEND: None, BACKEND: None}
         self.request: Request | None = None
         self.last_answer: Answer | None = None
         self.orders: list[trace.Order] = []
@@ -276,21 +275,21 @@ class Scene:
             self._state_written(by, old[index], data[index])
 
     def _state_written(self, by: Role, old: int, new: int) -> None:
-        if new == _SUBMIT and by is Role.FRONTEND and old not in _BUSY:
+        if new == SUBMIT and by is FRONTEND and old not in _BUSY:
             self.request = Request(
                 over=old,
-                early=not self.connected(Role.BACKEND),
-                frontend_state=self.nodes.get((Role.FRONTEND, "state"), ""),
+                early=not self.connected(BACKEND),
+                frontend_state=self.nodes.get((FRONTEND, "state"), ""),
                 order=next((order for order in self.orders if order.do == "send"), None),
             )
             self._answer_due = False
             self._unanswered = True
             self.last_answer = None
-        elif new == _CANCEL and by is Role.FRONTEND and self.request is not None:
+        elif new == CANCEL and by is FRONTEND and self.request is not None:
             self._unanswered = True  # also where it crossed an answer: another one follows
         for listener in self._listeners["state"]:
             listener(by, old, new)
-        if new in _FREE and by is Role.BACKEND and self._unanswered:
+        if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True
         if by not in self.judged:
@@ -334,7 +333,7 @@ class Scene:
 
     def _grant(self, event: trace.Grant) -> None:
         """A page granted by the frontend is a new one, and nobody else's yet."""
-        if event.on and _ROLES[event.by] is Role.FRONTEND:
+        if event.on and _ROLES[event.by] is FRONTEND:
             self.page[:] = bytes(page.PAGE_SIZE)
             self.shared = False
             self.request = self.last_answer = None
@@ -373,7 +372,7 @@ class Scene:
         else:
             self.nodes[role, name] = value
             self.node_tx[role, name] = tx
-        if name == "ring-ref" and role is Role.FRONTEND:
+        if name == "ring-ref" and role is FRONTEND:
             self.shared = True
         self._tell("node", role, name, value, by)
 
@@ -383,8 +382,8 @@ class Scene:
                 self._paths.clear()
             home, _, name = path.rpartition("/")
             homes = {
-                self._place.frontend_dir: Role.FRONTEND,
-                self._place.backend_dir: Role.BACKEND,
+                self._place.frontend_dir: FRONTEND,
+                self._place.backend_dir: BACKEND,
             }
             self._paths[path] = (homes[home], name) if home in homes else None
         return self._paths[path]

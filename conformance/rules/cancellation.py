@@ -5,7 +5,7 @@ from conformance import trace
 from conformance.rules.base import Rule, rule
 from conformance.rules.states import name_of
 from conformance.scene import Answer, Request
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT, Role, State
 
 
 class _Cancelled(Rule):
@@ -17,9 +17,9 @@ class _Cancelled(Rule):
         self._pending = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        again = new == old == State.CANCEL  # asks for the same answer
-        if by is Role.FRONTEND and not again:
-            self._pending = new == State.CANCEL and self.concerns(old)
+        again = new == old == CANCEL  # asks for the same answer
+        if by is FRONTEND and not again:
+            self._pending = new == CANCEL and self.concerns(old)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if self._pending:
@@ -45,7 +45,7 @@ class CancelAnswered(_Cancelled):
     """A CANCEL of a request that got no answer."""
 
     def concerns(self, old: int) -> bool:
-        return old == State.SUBMIT
+        return old == SUBMIT
 
 
 @rule("cancel.acknowledged-when-idle")
@@ -55,10 +55,10 @@ class AcknowledgedWhenIdle(_Cancelled):
     allowed = "IDLE"
 
     def concerns(self, old: int) -> bool:
-        return old in (State.IDLE, State.FINISH)
+        return old in (IDLE, FINISH)
 
     def accepts(self, answer: Answer) -> bool:
-        return answer.state == State.IDLE
+        return answer.state == IDLE
 
 
 class _EndsRequest(Rule):
@@ -70,8 +70,8 @@ class _EndsRequest(Rule):
         self._cancelled = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND:
-            self._cancelled = new == State.CANCEL
+        if by is FRONTEND:
+            self._cancelled = new == CANCEL
 
     def on_result(self, result: trace.Result) -> None:
         if self._cancelled and self.scene.state == self.answer:
@@ -88,11 +88,11 @@ class _EndsRequest(Rule):
 class FinishAccepted(_EndsRequest):
     """A frontend that goes on waiting when a cancelled command completed."""
 
-    answer = State.FINISH
+    answer = FINISH
 
 
 @rule("cancel.idle-accepted", "orders")
 class IdleAccepted(_EndsRequest):
     """A frontend that goes on waiting when a command was abandoned."""
 
-    answer = State.IDLE
+    answer = IDLE

@@ -4,7 +4,7 @@
 from conformance import trace
 from conformance.rules.base import Rule, rule
 from conformance.scene import Answer, Request
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import BACKEND, FRONTEND, SUBMIT, Role
 from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED
 
 _FEATURE = "feature-protocol-v2"
@@ -33,7 +33,7 @@ class PublishFirst(_OnOwnState):
 
     def judge(self, state: str) -> None:
         if state in (_INITIALISED, _CONNECTED):
-            missing = [name for name in PUBLISHED if self.node(Role.FRONTEND, name) is None]
+            missing = [name for name in PUBLISHED if self.node(FRONTEND, name) is None]
             said = f"state {state} without {', '.join(missing)}"
             self.check(not missing, "all three nodes before state 3 or 4", said)
 
@@ -43,7 +43,7 @@ class OneTransaction(_OnOwnState):
     """A frontend whose nodes become visible one by one."""
 
     def judge(self, state: str) -> None:
-        keys = [(Role.FRONTEND, name) for name in PUBLISHED]
+        keys = [(FRONTEND, name) for name in PUBLISHED]
         if state in (_INITIALISED, _CONNECTED) and all(key in self.scene.nodes for key in keys):
             used = {self.scene.node_tx[key] for key in keys}
             together = len(used) == 1 and used != {0}
@@ -56,7 +56,7 @@ class Decimal(Rule):
     """A number that is more than its digits."""
 
     def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
-        if role is Role.FRONTEND and name in ("ring-ref", "event-channel") and value is not None:
+        if role is FRONTEND and name in ("ring-ref", "event-channel") and value is not None:
             plain = value.isascii() and value.isdigit()
             self.check(plain, f"{name} in decimal digits", f"{name} is {value!r}")
 
@@ -72,8 +72,8 @@ class ValidReferences(Rule):
         self._used(by, ok, "event-channel", remote)
 
     def _used(self, by: Role, ok: bool, name: str, number: int | None) -> None:
-        value = self.scene.nodes.get((Role.FRONTEND, name), "")
-        if by is Role.BACKEND and value == str(number):
+        value = self.scene.nodes.get((FRONTEND, name), "")
+        if by is BACKEND and value == str(number):
             self.check(ok, f"{name} that the backend's domain can use", f"{value} was refused")
 
 
@@ -105,7 +105,7 @@ class BackendFeature(_OnOwnState):
 
     def judge(self, state: str) -> None:
         if state == _INIT_WAIT:
-            there = self.node(Role.BACKEND, _FEATURE) is not None
+            there = self.node(BACKEND, _FEATURE) is not None
             self.check(there, f"{_FEATURE} before state 2", f"state 2 without {_FEATURE}")
 
 
@@ -166,10 +166,10 @@ class MapBeforeConnected(_OnOwnState):
         self._bound = False
 
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
-        self._mapped = self._mapped or (by is Role.BACKEND and ok)
+        self._mapped = self._mapped or (by is BACKEND and ok)
 
     def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
-        self._bound = self._bound or (by is Role.BACKEND and ok)
+        self._bound = self._bound or (by is BACKEND and ok)
 
     def judge(self, state: str) -> None:
         if state == _CONNECTED:
@@ -195,8 +195,8 @@ class BackendConnects(_OnOwnState):
 
     def on_silence(self, silence: trace.Silence) -> None:
         if silence.awaited == "Connected of the backend":
-            state = self.node(Role.FRONTEND, "state")
-            own = self.node(Role.BACKEND, "state")
+            state = self.node(FRONTEND, "state")
+            own = self.node(BACKEND, "state")
             self.broken("Connected", f"state {own} while the frontend's is {state}")
 
 
@@ -229,7 +229,7 @@ class ServesInitialised(_RequestAnswered):
     """A request of a frontend that is still Initialised, unanswered."""
 
     def concerns(self, request: Request) -> bool:
-        still = self.scene.nodes.get((Role.FRONTEND, "state")) == _INITIALISED
+        still = self.scene.nodes.get((FRONTEND, "state")) == _INITIALISED
         return still and request.well_formed
 
 
@@ -239,7 +239,7 @@ class FrontendWaits(_OnOwnState):
 
     def judge(self, state: str) -> None:
         if state == _CONNECTED:
-            own = self.node(Role.BACKEND, "state")
+            own = self.node(BACKEND, "state")
             self.check(own == _CONNECTED, "the backend's state 4 first", f"the backend's is {own}")
 
 
@@ -248,7 +248,7 @@ class SubmitWhenConnected(Rule):
     """A frontend that submits before somebody is there."""
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND and new == State.SUBMIT:
-            state = self.scene.nodes.get((Role.BACKEND, "state"))
+        if by is FRONTEND and new == SUBMIT:
+            state = self.scene.nodes.get((BACKEND, "state"))
             there = state == _CONNECTED
             self.check(there, "the backend's state 4 first", f"SUBMIT while it is {state}")

@@ -6,7 +6,7 @@ from conformance.rules.base import Rule, rule
 from conformance.rules.states import GIVEN_UP, _offending, name_of
 from conformance.scene import Answer, Request
 from vtpm_ref import page
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, SUBMIT, Role, State
 
 #: Surplus events that are put down to the link while stores are only sampled.
 TOLERATED_EVENTS = 100
@@ -47,7 +47,7 @@ class _BytesBeforeState(Rule):
 class RequestBeforeState(_BytesBeforeState):
     """A request that is completed after SUBMIT."""
 
-    writer, announced = Role.FRONTEND, (State.SUBMIT,)
+    writer, announced = FRONTEND, (SUBMIT,)
     fields = (page.LENGTH, page.LOCALITY, page.NR_EXTRA_PAGES)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
@@ -59,11 +59,11 @@ class RequestBeforeState(_BytesBeforeState):
 class ResponseBeforeState(_BytesBeforeState):
     """A response that is completed after FINISH."""
 
-    writer, announced = Role.BACKEND, (State.FINISH,)
+    writer, announced = BACKEND, (FINISH,)
     fields = (page.LENGTH,)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if answer.state == State.FINISH:
+        if answer.state == FINISH:
             self.kept()
 
 
@@ -109,14 +109,14 @@ class _Notifies(Rule):
 class SubmitNotifies(_Notifies):
     """SUBMIT or CANCEL without an event."""
 
-    states = (State.SUBMIT, State.CANCEL)
+    states = (SUBMIT, CANCEL)
 
 
 @rule("exchange.answer-notifies")
 class AnswerNotifies(_Notifies):
     """FINISH or IDLE without an event."""
 
-    states = (State.FINISH, State.IDLE)
+    states = (FINISH, IDLE)
 
 
 @rule("exchange.spurious-events")
@@ -128,7 +128,7 @@ class SpuriousEvents(Rule):
     """
 
     def needed(self) -> tuple[str, ...]:
-        return ("orders",) if self.role is Role.FRONTEND else ("stores",)
+        return ("orders",) if self.role is FRONTEND else ("stores",)
 
     def begin(self) -> None:
         self._fresh = False
@@ -139,7 +139,7 @@ class SpuriousEvents(Rule):
             if self._spurious:
                 self.kept()
             self._fresh, self._spurious = True, False
-        elif self._spurious and by is Role.BACKEND and old in (State.IDLE, State.FINISH):
+        elif self._spurious and by is BACKEND and old in (IDLE, FINISH):
             self._react(f"{name_of(new)} over {name_of(old)}")
 
     def on_notify(self, by: Role, count: int) -> None:
@@ -148,10 +148,10 @@ class SpuriousEvents(Rule):
             self._fresh = False
 
     def on_result(self, result: trace.Result) -> None:
-        if self.role is not Role.FRONTEND or not self._spurious:
+        if self.role is not FRONTEND or not self._spurious:
             return
         ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
-        if ended and self.scene.state == State.SUBMIT:
+        if ended and self.scene.state == SUBMIT:
             self._react(f"the order ended as {result.outcome}")
 
     def _react(self, how: str) -> None:
@@ -215,7 +215,7 @@ class NoAcknowledge(Rule):
         self._answers_over_idle = False
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if request.over == State.FINISH:
+        if request.over == FINISH:
             self.kept()
         else:
             self._answers_over_idle = True
@@ -224,7 +224,7 @@ class NoAcknowledge(Rule):
         request = self.scene.request
         if request is None or not request.well_formed or silence.awaited != "an answer":
             return
-        if request.over == State.FINISH and self._answers_over_idle and self.scene.phase == "setup":
+        if request.over == FINISH and self._answers_over_idle and self.scene.phase == "setup":
             self.broken("an answer, as over IDLE", "no answer to SUBMIT over FINISH")
 
 
@@ -252,7 +252,7 @@ class ResponseTaken(_OnOwnResult):
 
     def judge(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is None or answer.state != State.FINISH or not _is_sound(answer):
+        if answer is None or answer.state != FINISH or not _is_sound(answer):
             return
         taken = bytes.fromhex(result.packet)
         if result.outcome != "response":
@@ -267,7 +267,7 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if silence.awaited != "a result" or answer is None or answer is self._taken:
             return
-        if answer.state == State.FINISH == self.scene.state and _is_sound(answer):
+        if answer.state == FINISH == self.scene.state and _is_sound(answer):
             self.broken("the response taken", "no result of the order")
 
 
@@ -295,14 +295,14 @@ class IdleIsNoResponse(_OnOwnResult):
 
     def judge(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is not None and answer.state == State.IDLE:
+        if answer is not None and answer.state == IDLE:
             said = f"a response of {len(result.packet) // 2} bytes"
             self.check(result.outcome != "response", "an end without a response", said)
 
     def on_silence(self, silence: trace.Silence) -> None:
         waits = silence.awaited == "a result" and bool(self.scene.orders)
         answer = self.scene.last_answer
-        if waits and answer is not None and answer.state == State.IDLE:
+        if waits and answer is not None and answer.state == IDLE:
             self.broken("an end without a response", "no result of the order")
 
 
@@ -315,11 +315,11 @@ class OneCopy(Rule):
         self._again: int | None = None
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND and new == State.SUBMIT:
+        if by is FRONTEND and new == SUBMIT:
             self._loaded, self._again = 0, None
 
     def on_load(self, by: Role, at: int, data: bytes) -> None:
-        if by is not Role.BACKEND or self.scene.owner() is not Role.BACKEND:
+        if by is not BACKEND or self.scene.owner() is not BACKEND:
             return
         loaded = ((1 << len(data)) - 1) << at & ~(1 << page.STATE.offset)
         twice = loaded & self._loaded

@@ -6,7 +6,7 @@ from conformance.rules.base import Rule, rule
 from conformance.scene import Answer, Request
 from vtpm_ref.packet import CODES, Family
 from vtpm_ref.page import MOST_LOCALITY
-from vtpm_ref.states import State
+from vtpm_ref.states import FINISH, IDLE
 
 
 @rule("locality.with-request", "orders")
@@ -46,7 +46,7 @@ class _OnRefusal(Rule):
 
     def judge(self, request: Request, answer: Answer) -> None:
         """Refused is what ended without a response, or with a TPM error."""
-        refused = answer.state == State.IDLE or answer.code != 0
+        refused = answer.state == IDLE or answer.code != 0
         said = f"success at locality {request.header.locality}"
         self.check(refused, "IDLE, or FINISH and a TPM error", said)
 
@@ -69,7 +69,7 @@ class RefusalCode(_OnRefusal):
     """A refusal that does not say that the locality is its reason."""
 
     def judge(self, request: Request, answer: Answer) -> None:
-        readable = answer.state == State.FINISH and answer.size_in_header == answer.length
+        readable = answer.state == FINISH and answer.size_in_header == answer.length
         if readable and answer.code != 0:
             families = [self.scene.family]
             if self.scene.family is Family.NONE:

@@ -7,7 +7,7 @@ from conformance.rules.shared_page import misplaced, swapped
 from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import HEADER_SIZE, TAGS, Family
-from vtpm_ref.states import State
+from vtpm_ref.states import FINISH, IDLE
 
 
 class _OnRequest(Rule):
@@ -83,7 +83,7 @@ class _Malformed(Rule):
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if self.concerns(request):
-            proper = answer.state == State.IDLE or self.allows(answer)
+            proper = answer.state == IDLE or self.allows(answer)
             self.check(proper, "IDLE, or FINISH and a TPM error", self._say(answer))
 
     def on_silence(self, silence: trace.Silence) -> None:
@@ -135,7 +135,7 @@ class _OnFinish(Rule):
     """A rule on each response."""
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if answer.state == State.FINISH:
+        if answer.state == FINISH:
             self.judge(answer)
 
     def judge(self, answer: Answer) -> None:
@@ -196,7 +196,7 @@ class _OnResult(Rule):
 
     def on_result(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is not None and answer.state == State.FINISH and self.scene.carries_out(result):
+        if answer is not None and answer.state == FINISH and self.scene.carries_out(result):
             self.judge(result, answer)
 
     def judge(self, result: trace.Result, answer: Answer) -> None:

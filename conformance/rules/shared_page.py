@@ -5,7 +5,7 @@ from conformance.rules.base import Rule, rule
 from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import TAGS, Family
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, SUBMIT, Role
 
 _TAGS = TAGS[Family.NONE]
 
@@ -46,12 +46,12 @@ class ByteOrder(Rule):
     """A length that fits its packet only when its bytes are swapped."""
 
     def on_request(self, request: Request) -> None:
-        if self.role is Role.FRONTEND:
+        if self.role is FRONTEND:
             at = page.packet_offset(request.header.nr_extra_pages)
             self._compare(request.header.length, at)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if self.role is Role.BACKEND and answer.state == State.FINISH:
+        if self.role is BACKEND and answer.state == FINISH:
             self._compare(answer.length, answer.at)
 
     def _compare(self, length: int, at: int) -> None:
@@ -70,12 +70,12 @@ class PacketOffset(Rule):
     """A packet that lies elsewhere than at 8 + 4·n."""
 
     def on_request(self, request: Request) -> None:
-        if self.role is Role.FRONTEND:
+        if self.role is FRONTEND:
             at = page.packet_offset(request.header.nr_extra_pages)
             self._find(at, request.header.length, _TAGS.requests)
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if self.role is Role.BACKEND and answer.state == State.FINISH:
+        if self.role is BACKEND and answer.state == FINISH:
             self._find(answer.at, answer.length, _TAGS.responses)
 
     def _find(self, at: int, length: int, tags: frozenset[int]) -> None:
@@ -114,11 +114,11 @@ class PadIgnored(Rule):
         self._cancelled = False
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND:
-            self._cancelled = new == State.CANCEL
+        if by is FRONTEND:
+            self._cancelled = new == CANCEL
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        outcome = (answer.state, answer.code if answer.state == State.FINISH else 0)
+        outcome = (answer.state, answer.code if answer.state == FINISH else 0)
         if self._cancelled:
             return  # the answer may be another for that alone
         twin = (request.packet, request.header.locality)
@@ -143,7 +143,7 @@ class PadIgnored(Rule):
 
 def _say(outcome: tuple[int, int]) -> str:
     state, code = outcome
-    return f"FINISH with code {code:#x}" if state == State.FINISH else "IDLE"
+    return f"FINISH with code {code:#x}" if state == FINISH else "IDLE"
 
 
 @rule("page.zeroed")
@@ -155,7 +155,7 @@ class Zeroed(Rule):
         self._due = False
 
     def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
-        if role is Role.FRONTEND and name == "ring-ref" and value is not None:
+        if role is FRONTEND and name == "ring-ref" and value is not None:
             if self._exact:
                 self._look()
             self._due = not self._exact
@@ -167,7 +167,7 @@ class Zeroed(Rule):
 
     def _look(self) -> None:
         memory = bytearray(self.scene.page)
-        if memory[page.STATE.offset] == State.SUBMIT:
+        if memory[page.STATE.offset] == SUBMIT:
             header = page.Header.unpack(bytes(memory))
             end = min(page.PAGE_SIZE, page.packet_offset(0) + header.length)
             memory[:end] = bytes(end)

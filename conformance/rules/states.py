@@ -5,7 +5,19 @@ from conformance import trace
 from conformance.rules.base import Rule, rule
 from conformance.scene import Answer, Request
 from vtpm_ref import page
-from vtpm_ref.states import TRANSITIONS, WRITABLE, Kind, Role, State
+from vtpm_ref.states import (
+    BACKEND,
+    CANCEL,
+    FINISH,
+    FRONTEND,
+    IDLE,
+    SUBMIT,
+    TRANSITIONS,
+    WRITABLE,
+    Kind,
+    Role,
+    State,
+)
 
 _KNOWN = tuple(State)
 
@@ -54,8 +66,8 @@ class SubmitWhenFree(Rule):
     """SUBMIT over a request that is not answered yet."""
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.FRONTEND and new == State.SUBMIT and old in _KNOWN:
-            if TRANSITIONS[State(old), by, State.SUBMIT].kind is Kind.LEGAL:
+        if by is FRONTEND and new == SUBMIT and old in _KNOWN:
+            if TRANSITIONS[State(old), by, SUBMIT].kind is Kind.LEGAL:
                 self.kept()
             else:
                 self.broken("SUBMIT over IDLE or FINISH", f"SUBMIT over {name_of(old)}")
@@ -73,14 +85,14 @@ class CancelWhenBusy(Rule):
             self._tempted = True
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is not Role.FRONTEND:
+        if by is not FRONTEND:
             return
-        if new == State.CANCEL and old in (State.IDLE, State.FINISH):
-            knew = self.scene.seen[Role.FRONTEND] == old or not self.scene.orders
+        if new == CANCEL and old in (IDLE, FINISH):
+            knew = self.scene.seen[FRONTEND] == old or not self.scene.orders
             if knew:
                 self._tempted = False
                 self.broken("no CANCEL: there is nothing to cancel", f"CANCEL over {name_of(old)}")
-        elif new == State.CANCEL:
+        elif new == CANCEL:
             self.kept()
 
     def on_request(self, request: Request) -> None:
@@ -94,7 +106,7 @@ class AnswerOnlyRequests(Rule):
     """A backend that writes ``state`` although nothing was asked."""
 
     def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is Role.BACKEND and old in (State.IDLE, State.FINISH):
+        if by is BACKEND and old in (IDLE, FINISH):
             self.broken(
                 "no store to state: nothing was asked", f"{name_of(new)} over {name_of(old)}"
             )
@@ -108,7 +120,7 @@ class RequestStandsStill(Rule):
     """A frontend that changes the page while it is the backend's."""
 
     def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
-        if by is Role.FRONTEND and dated and self.scene.owner() is Role.BACKEND:
+        if by is FRONTEND and dated and self.scene.owner() is BACKEND:
             state = name_of(self.scene.state)
             self.broken(f"no store but CANCEL while state is {state}", _offending(at, old, new))
 
@@ -121,7 +133,7 @@ class ResponseStandsStill(Rule):
     """A backend that changes the page while it is the frontend's."""
 
     def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
-        if by is Role.BACKEND and dated and self.scene.owner() is Role.FRONTEND:
+        if by is BACKEND and dated and self.scene.owner() is FRONTEND:
             state = name_of(self.scene.state)
             self.broken(f"no store while state is {state}", _offending(at, old, new))
 
@@ -134,7 +146,7 @@ class BackendFields(Rule):
     """A backend that changes what describes the request."""
 
     def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
-        if by is not Role.BACKEND:
+        if by is not BACKEND:
             return
         start, end = page.LOCALITY.offset, page.packet_offset(self._extra_pages(at, old))
         for place in range(max(at, start), min(at + len(new), end)):
@@ -164,7 +176,7 @@ class UnknownWaits(Rule):
 
     def begin(self) -> None:
         self._unknown: int | None = None
-        self._before = State.IDLE
+        self._before = IDLE
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
@@ -180,7 +192,7 @@ class UnknownWaits(Rule):
 
     def on_result(self, result: trace.Result) -> None:
         ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
-        if self.role is Role.FRONTEND and self._unknown is not None and ended:
+        if self.role is FRONTEND and self._unknown is not None and ended:
             self.broken("to wait on", f"the order ended as {result.outcome}")
             self._unknown = None
 
