@@ -11,7 +11,7 @@ from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found,
 from conformance.tester.commands import get_random, random_bytes
 from vtpm_ref import page
 from vtpm_ref.packet import is_well_formed
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT
 from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 
@@ -44,7 +44,7 @@ class BackendTester(Tester):
 
     def take_page(self) -> None:
         """Map the page and bind the port that the frontend has published."""
-        numbers = [parse_number(self.link.read(Role.FRONTEND, name)) for name in PUBLISHED[:2]]
+        numbers = [parse_number(self.link.read(FRONTEND, name)) for name in PUBLISHED[:2]]
         gref, port = numbers
         mapped = gref is not None and self.link.map_page(gref)
         bound = port is not None and self.link.bind_port(port)
@@ -111,9 +111,9 @@ class BackendTester(Tester):
     def wait_request(self, unless: Callable[[], bool] | None = None) -> Found:
         """Wait for SUBMIT and the event that goes with it; or, without them, ``unless``."""
         while True:
-            state = self._need_event(lambda s: s == State.SUBMIT, "a request", unless)
+            state = self._need_event(lambda s: s == SUBMIT, "a request", unless)
             found = self._found(state)
-            if state != State.SUBMIT or not self._is_own(found):
+            if state != SUBMIT or not self._is_own(found):
                 return found
             self.answer()
 
@@ -130,18 +130,18 @@ class BackendTester(Tester):
         :param again: a packet that has been answered; it is answered once more.
         """
         link = self.link
-        if link.events and link.page is not None and link.page[page.STATE.offset] == State.SUBMIT:
+        if link.events and link.page is not None and link.page[page.STATE.offset] == SUBMIT:
             link.events = 0
             self.look()
             link.sample()
-            found = self._found(State.SUBMIT)
+            found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
                 self.answer()
         return False
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""
-        self._need_event(lambda s: s == State.CANCEL, "a CANCEL")
+        self._need_event(lambda s: s == CANCEL, "a CANCEL")
 
     def answer(self, response: bytes | None = None, *, length: int | None = None) -> None:
         """Store ``response`` and ``length``, then FINISH, then notify."""
@@ -153,13 +153,13 @@ class BackendTester(Tester):
         link.store(at, response[: page.PAGE_SIZE - at])
         claimed = len(response) if length is None else length
         link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
-        self.write_state(State.FINISH)
+        self.write_state(FINISH)
         link.notify()
 
     def answer_idle(self) -> None:
         """Give the request up: IDLE, then notify."""
         self.link.sample()
-        self.write_state(State.IDLE)
+        self.write_state(IDLE)
         self.link.notify()
 
     def answer_order(self, number: int) -> None:

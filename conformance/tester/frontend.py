@@ -6,7 +6,7 @@ The tester that plays the frontend, against a backend.
 from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
 from conformance.tester.commands import get_random
 from vtpm_ref import page
-from vtpm_ref.states import State
+from vtpm_ref.states import FINISH, IDLE, SUBMIT
 from vtpm_ref.xenbus import FEATURE_VALUE, XenbusState
 
 
@@ -91,14 +91,14 @@ class FrontendTester(Tester):
             link.store(page.LOCALITY.offset, bytes([locality]))
         if pad is not None:
             link.store(page.PAD.offset, bytes([pad]))
-        self.write_state(State.SUBMIT)
+        self.write_state(SUBMIT)
         if notify:
             link.notify()
 
     def poll_answer(self) -> None:
         """Wait until FINISH or IDLE is in the page, event or not."""
         link = self.link
-        free = (State.IDLE, State.FINISH)
+        free = (IDLE, FINISH)
         self._need(
             lambda: link.page is not None and link.page[page.STATE.offset] in free,
             ANSWER_LIMIT,
@@ -109,5 +109,5 @@ class FrontendTester(Tester):
 
     def wait_answer(self) -> Found:
         """Wait for FINISH or IDLE and the event that goes with it."""
-        state = self._need_event(lambda s: s in (State.IDLE, State.FINISH), "an answer")
+        state = self._need_event(lambda s: s in (IDLE, FINISH), "an answer")
         return self._found(state)
