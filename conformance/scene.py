@@ -21,13 +21,12 @@ Listeners are plain functions, kept by the name of what they listen to:
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import Family
-from vtpm_ref.page import Header
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
 from vtpm_ref.xenbus import Place
 
@@ -41,73 +40,6 @@ _FREE = frozenset({IDLE, FINISH})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
 _OWNERS = {state.value: role for state, role in OWNER.items()}
-
-
-@dataclass
-class Request:
-    """
-    A request, from SUBMIT on.
-
-    :ivar header: the page header as a backend finds it; ``packet`` likewise,
-        cut off at the end of the page.
-    :ivar over: the state that SUBMIT overwrote.
-    :ivar early: it was submitted before the backend was Connected.
-    :ivar frontend_state: text of the frontend's state node at that time.
-    :ivar order: the order that the frontend carries out, if it takes orders.
-    :ivar room: bytes from the packet's offset to the end of the page.
-    :ivar size_in_header: the size that the packet's own header gives, -1 if it has none.
-    :ivar well_formed: the pages' term: long enough, not too long, and both lengths agree.
-    """
-
-    over: int
-    early: bool
-    frontend_state: str
-    order: "trace.Order | None"
-    header: Header = field(default_factory=Header)
-    packet: bytes = b""
-    room: int = page.capacity()
-    size_in_header: int = -1
-    well_formed: bool = False
-    told: bool = False
-
-    def fill(self, memory: bytearray) -> None:
-        """Take the request from the page, once all of it is there."""
-        self.header = header = Header.unpack(bytes(memory[: page.HEADER_SIZE]))
-        at = page.packet_offset(header.nr_extra_pages)
-        self.room = page.PAGE_SIZE - at
-        self.packet = packet = bytes(memory[at : at + min(header.length, self.room)])
-        self.size_in_header = int.from_bytes(packet[2:6], "big") if len(packet) >= 10 else -1
-        fits = 10 <= header.length <= self.room
-        self.well_formed = fits and self.size_in_header == header.length
-
-
-@dataclass
-class Answer:
-    """
-    The backend's answer: FINISH or IDLE, and the page as a frontend finds it.
-
-    :ivar at: the packet's offset, by the ``nr_extra_pages`` of the request.
-    :ivar room: bytes from the packet's offset to the end of the page.
-    :ivar packet: the response, cut off at the end of the page.
-    :ivar size_in_header: the size that a TPM header at the packet's offset gives.
-    :ivar code: the response code at the packet's offset.
-    """
-
-    state: int
-    length: int
-    at: int
-    page: bytes
-    room: int = field(init=False)
-    packet: bytes = field(init=False)
-    size_in_header: int = field(init=False)
-    code: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        at = self.at
-        self.room = page.PAGE_SIZE - at
-        self.packet = self.page[at : at + min(self.length, self.room)]
-        self.size_in_header = int.from_bytes(self.page[at + 2 : at + 6], "big")
-        self.code = int.from_bytes(self.page[at + 6 : at + 10], "big")
 
 
 class Scene:
@@ -279,7 +211,6 @@ class Scene:
             self.request = Request(
                 over=old,
                 early=not self.connected(BACKEND),
-                frontend_state=self.nodes.get((FRONTEND, "state"), ""),
                 order=next((order for order in self.orders if order.do == "send"), None),
             )
             self._answer_due = False
@@ -314,7 +245,7 @@ class Scene:
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
 
-    def _order_of(self, request: Request) -> "trace.Order | None":
+    def _order_of(self, request: Request) -> trace.Order | None:
         """
         The order that a request carries out: the one with its packet.
 

@@ -26,9 +26,6 @@ EvidenceLevel = Literal["exact", "sampled", "none"]
 Offset = Annotated[int, msgspec.Meta(ge=0, lt=4096)]
 Digits = Annotated[str, msgspec.Meta(max_length=2 * 4096)]
 
-#: What a link can see of one role.
-EVIDENCE_KINDS = ("loads", "stores", "events", "nodes", "grants", "orders")
-
 
 class Line(msgspec.Struct, kw_only=True, tag_field="e", forbid_unknown_fields=True):
     """What every line has: ``crc``, the running checksum, 8 hex digits."""
@@ -43,7 +40,8 @@ class Header(Line, tag="header", kw_only=True):
 
     :ivar clauses: id and checksum of each clause that the run knew.
     :ivar judged: the roles under judgement; the judge plays the others.
-    :ivar evidence: for each judged role, each kind's level.
+    :ivar evidence: for each judged role the level of each kind: loads, stores,
+        events, nodes, grants, orders.
     """
 
     format: int

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from vtpm_ref import page
 from vtpm_ref.backend import Backend
 from vtpm_ref.frontend import Frontend
-from vtpm_ref.states import Role, State
+from vtpm_ref.states import Role
 from vtpm_ref.steps import (
     Abort,
     Answer,
@@ -26,6 +26,7 @@ from vtpm_ref.steps import (
     Store,
     WatchNode,
     WriteNodes,
+    name_field,
 )
 
 #: A TPM as the pair sees it: a request in, a response or ``None`` out.
@@ -37,12 +38,9 @@ _PORT = 1
 
 def describe_store(at: int, data: bytes) -> str:
     """Say which field a store of ``data`` at offset ``at`` writes, and what."""
-    for field in page.FIELDS:
-        if (at, len(data)) == (field.offset, field.size):
-            value = int.from_bytes(data, "little")
-            named = field is page.STATE and value in tuple(State)
-            return f"{field.name} {State(value).name if named else value}"
-    return f"packet {len(data)} bytes" if at >= page.HEADER_SIZE else f"{len(data)} bytes at {at}"
+    size = len(data)
+    other = f"packet {size} bytes" if at >= page.HEADER_SIZE else f"{size} bytes at {at}"
+    return name_field(at, data) or other
 
 
 class Pair:

@@ -12,7 +12,8 @@ a real implementation can happen here too.
 
 from dataclasses import dataclass
 
-from vtpm_ref.page import STATE
+from vtpm_ref.page import FIELDS, STATE
+from vtpm_ref.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,16 @@ def load_state() -> Load:
 def store_state(value: int) -> Store:
     """The store of ``state`` alone, one byte."""
     return Store(STATE.offset, bytes([value]))
+
+
+def name_field(at: int, data: bytes) -> str:
+    """The header field that ``data`` at offset ``at`` is, with its value; else nothing."""
+    for field in FIELDS:
+        if (at, len(data)) == (field.offset, field.size):
+            value = int.from_bytes(data, "little")
+            named = field is STATE and value in tuple(State)
+            return f"{field.name} {State(value).name if named else value}"
+    return ""
 
 
 def parse_number(text: str | None) -> int | None:

@@ -8,7 +8,6 @@ xenstore operations and orders pass through its hands and are exact.
 """
 
 import contextlib
-import fcntl
 import json
 import mmap
 import os
@@ -30,7 +29,7 @@ from conformance.links.lines import (
     parse_ready,
     parse_result,
 )
-from conformance.links.program import Outlet, Program
+from conformance.links.program import Outlet, Program, readable, sealed_memory
 from conformance.links.xenstore_wire import StoreServer, take_messages
 from conformance.recorder import Recorder
 from vtpm_ref.page import PAGE_SIZE
@@ -61,7 +60,7 @@ class ProcessLink(Link):
     def __init__(
         self, judged: Role, place: Place, recorder: Recorder, command: str, scale: float = 1.0
     ) -> None:
-        self._memory_fd = _sealed_memory(self.PAGES * PAGE_SIZE)
+        self._memory_fd = sealed_memory(self.PAGES * PAGE_SIZE)
         super().__init__(judged, place, recorder)
         self._command = command
         self._scale = scale
@@ -399,17 +398,4 @@ class ProcessLink(Link):
         self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
 
     def _event_pending(self) -> bool:
-        return self._port is not None and self._readable(self._wait_fds[self._port])
-
-    @staticmethod
-    def _readable(fd: int) -> bool:
-        return bool(select.select([fd], [], [], 0)[0])
-
-
-def _sealed_memory(size: int) -> int:
-    """A memfd of ``size`` bytes that nobody can shrink or grow."""
-    fd = os.memfd_create("vtpm-grants", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    os.ftruncate(fd, size)
-    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
+        return self._port is not None and readable(self._wait_fds[self._port])

@@ -4,6 +4,7 @@ One started program: its three channels, its end, and what it leaves behind.
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -24,6 +25,20 @@ CONSOLE_LIMIT = 500
 
 #: Reads of 64 KiB that empty the largest pipe a program can make.
 _PIPE_READS = 16
+
+
+def sealed_memory(size: int) -> int:
+    """A memfd of ``size`` bytes that nobody can shrink or grow."""
+    fd = os.memfd_create("vtpm-grants", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(fd, size)
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def readable(fd: int) -> bool:
+    """Whether something can be read from ``fd`` without waiting."""
+    return bool(select.select([fd], [], [], 0)[0])
 
 
 class Outlet:

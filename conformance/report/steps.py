@@ -11,6 +11,7 @@ from conformance.errors import TraceError
 from conformance.trace import TraceReader
 from vtpm_ref import page
 from vtpm_ref.states import State
+from vtpm_ref.steps import name_field
 
 #: Steps that are shown before and after the offending one.
 BEFORE, AFTER = 8, 2
@@ -114,11 +115,9 @@ def console(path: Path, most: int = 5) -> list[str]:
 
 def field_text(at: int, data: bytes) -> str:
     """Name the bytes ``data`` at offset ``at`` of the page, and say their value."""
-    for field in page.FIELDS:
-        if (at, len(data)) == (field.offset, field.size):
-            value = int.from_bytes(data, "little")
-            named = field is page.STATE and value in tuple(State)
-            return f"{field.name} {State(value).name if named else value}"
+    named = name_field(at, data)
+    if named:
+        return named
     if (at, len(data)) == (0, page.HEADER_SIZE):
         header = page.Header.unpack(data)
         known = header.state in tuple(State)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from conformance import clauses
-from conformance.cases import CASES
 from conformance.clauses import Clause
 from conformance.judge import ClauseResult, Verdict
 from conformance.report import steps
@@ -107,10 +106,7 @@ def failure(run: RunResult, clause: Clause, result: ClauseResult) -> list[str]:
         f"  happened   {finding.happened}",
         f"  trace      {path}, line {finding.line}",
     ]
-    for number, text, offending in steps.excerpt(Path(path), finding.line):
-        lines.append(f"    {'>>' if offending else '  '} {number:4}  {text}")
-    for text in steps.console(Path(path)):
-        lines.append(f"  stderr     {text}")
+    lines += _steps(Path(path), finding.line)
     if run.repeat and case is not None:
         lines.append(f"  repeat     {run.repeat} {shlex.quote(case.name)}")
         if not result.can_pass or run.link == "process":
@@ -150,6 +146,13 @@ def summary(run: RunResult) -> list[str]:
     return lines
 
 
+def _steps(path: Path, line: int) -> Iterator[str]:
+    """The steps around ``line`` of a trace, and what the target said last."""
+    for number, text, offending in steps.excerpt(path, line):
+        yield f"    {'>>' if offending else '  '} {number:4}  {text}"
+    yield from (f"  stderr     {text}" for text in steps.console(path))
+
+
 def _not_reached(run: RunResult) -> Iterator[str]:
     """The first case that never came to its stimulus, with its last steps."""
     failed = [e for e in run.cases if e.judgement and e.judgement.setup_failed]
@@ -159,9 +162,7 @@ def _not_reached(run: RunResult) -> Iterator[str]:
     path, last = Path(judgement.path), judgement.events
     yield f"\nNOT REACHED  {failed[0].name}: {judgement.setup_failed}"
     yield f"  trace      {path}, line {last}"
-    for number, text, offending in steps.excerpt(path, last):
-        yield f"    {'>>' if offending else '  '} {number:4}  {text}"
-    yield from (f"  stderr     {text}" for text in steps.console(path))
+    yield from _steps(path, last)
     if run.repeat:
         yield f"  repeat     {run.repeat} {shlex.quote(failed[0].name)}"
     if len(failed) > 1:
@@ -224,8 +225,3 @@ def _other_cases(run: RunResult, clause: Clause, path: str) -> list[str]:
 
 def _last(trace: str) -> str:
     return trace.strip().rsplit("\n", 1)[-1] + "\n(--traceback shows where)\n"
-
-
-def cases_of(clause: str) -> list[str]:
-    """Ids of the cases that provoke ``clause``."""
-    return [case.id for case in CASES.values() if case.clause == clause]

@@ -2,9 +2,9 @@
 """Rules of the page on cancellation."""
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
 from conformance.rules.states import name_of
-from conformance.scene import Answer, Request
 from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT, Role, State
 
 

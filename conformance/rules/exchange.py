@@ -2,9 +2,9 @@
 """Rules of the page on one exchange."""
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
 from conformance.rules.states import GIVEN_UP, _offending, name_of
-from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, SUBMIT, Role, State
 

@@ -2,8 +2,8 @@
 """Rules of the page on locality."""
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
-from conformance.scene import Answer, Request
 from vtpm_ref.packet import CODES, Family
 from vtpm_ref.page import MOST_LOCALITY
 from vtpm_ref.states import FINISH, IDLE

@@ -2,9 +2,9 @@
 """Rules of the page on packets and their lengths."""
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
 from conformance.rules.shared_page import misplaced, swapped
-from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import HEADER_SIZE, TAGS, Family
 from vtpm_ref.states import FINISH, IDLE

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Rules of the page on the shared page."""
 
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
-from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import TAGS, Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, SUBMIT, Role

@@ -2,8 +2,8 @@
 """Rules of the page on the states and their writers."""
 
 from conformance import trace
+from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
-from conformance.scene import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.states import (
     BACKEND,

@@ -27,11 +27,7 @@ class BackendTester(Tester):
         """Write the feature node and go to InitWait."""
         if feature is not None:
             self.link.write({FEATURE: feature})
-        self.link.write({"state": str(int(XenbusState.INIT_WAIT))})
-
-    def set_state(self, state: XenbusState) -> None:
-        """Write the backend's own state node."""
-        self.link.write({"state": str(int(state))})
+        self.set_state(XenbusState.INIT_WAIT)
 
     def wait_published(self) -> None:
         """Wait until the frontend is Initialised or Connected."""
@@ -61,9 +57,7 @@ class BackendTester(Tester):
     def wait_connected(self) -> None:
         """Wait until the frontend is Connected."""
         with self._target_state((XenbusState.CONNECTED,)) as ready:
-            self._need(
-                lambda: self._serve_others() or ready(), CONNECT_LIMIT, "Connected of the frontend"
-            )
+            self._need(self._serving(ready), CONNECT_LIMIT, "Connected of the frontend")
 
     def wait_decision(self) -> None:
         """Wait until the frontend has connected or closed; it may do neither."""
@@ -123,12 +117,23 @@ class BackendTester(Tester):
         ordered = [self._ordered[number] for number in open_orders]
         return is_well_formed(found.packet) and found.packet not in ordered
 
-    def _serve_others(self, again: bytes = b"") -> bool:
+    def _serving(self, ready: Callable[[], bool], again: bytes = b"") -> Callable[[], bool]:
         """
-        Answer a request that is not what was ordered, and always return ``False``.
+        ``ready``, but requests that were not ordered are answered in the meantime.
 
         :param again: a packet that has been answered; it is answered once more.
         """
+
+        def ready_or_serve() -> bool:
+            if ready():
+                return True
+            self._serve(again)
+            return False
+
+        return ready_or_serve
+
+    def _serve(self, again: bytes) -> None:
+        """Answer the request in the page, if it is not one that somebody waits for."""
         link = self.link
         if link.events and link.page is not None and link.page[page.STATE.offset] == SUBMIT:
             link.events = 0
@@ -137,7 +142,6 @@ class BackendTester(Tester):
             found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
                 self.answer()
-        return False
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""
@@ -173,7 +177,5 @@ class BackendTester(Tester):
     def wait_result(self, number: int) -> Outcome:
         """Wait until the frontend reports on order ``number``."""
         results, packet = self.link.results, self._ordered.get(number, b"")
-        self._need(
-            lambda: number in results or self._serve_others(packet), ANSWER_LIMIT, "a result"
-        )
+        self._need(self._serving(lambda: number in results, packet), ANSWER_LIMIT, "a result")
         return results[number]

@@ -60,12 +60,16 @@ class Tester:
         """Send the target an event."""
         self.link.notify()
 
+    def set_state(self, state: XenbusState) -> None:
+        """Write one's own state node."""
+        self.link.write({"state": str(int(state))})
+
     def write_state(self, value: int) -> None:
         """Store ``value`` to the page's ``state``."""
         self.link.store(page.STATE.offset, bytes([value]))
 
     def look(self) -> int:
-        """Load the page's ``state``; if it is new, look at the page as well."""
+        """Load the page's ``state``."""
         return self.link.load(page.STATE.offset, 1)[0]
 
     def provoke(self) -> None:
@@ -85,9 +89,12 @@ class Tester:
     def _need(self, ready: Callable[[], bool], limit: float, awaited: str) -> None:
         """Wait for what the target owes; without it the case is over."""
         if not self.link.wait(ready, limit * self.scale, awaited):
-            cause = self.link.exited or "silence"
-            kind = SetupFailed if self.phase == "setup" else TargetSilent
-            raise kind(f"waited for {awaited}: {cause}")
+            raise self._in_vain(awaited)
+
+    def _in_vain(self, awaited: str) -> Exception:
+        """What ends a case in which ``awaited`` did not come."""
+        kind = SetupFailed if self.phase == "setup" else TargetSilent
+        return kind(f"waited for {awaited}: {self.link.exited or 'silence'}")
 
     def _peer_state(self) -> int | None:
         return parse_number(self.link.read(self.link.judged, "state"))
@@ -164,6 +171,4 @@ class Tester:
             link.wait(lambda: link.events > 0, EVENT_LIMIT * self.scale, "an event")
             return state
         link.silence(awaited, limit)
-        cause = link.exited or "silence"
-        kind = SetupFailed if self.phase == "setup" else TargetSilent
-        raise kind(f"waited for {awaited}: {cause}")
+        raise self._in_vain(awaited)

@@ -21,10 +21,6 @@ class FrontendTester(Tester):
             nodes[FEATURE] = feature
         self.link.write(nodes, transaction=True)
 
-    def set_state(self, state: XenbusState) -> None:
-        """Write the frontend's own state node."""
-        self.link.write({"state": str(int(state))})
-
     def wait_connected(self) -> None:
         """Wait until the backend is Connected."""
         self._need_state(
