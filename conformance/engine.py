@@ -90,9 +90,17 @@ def smoke(subject: Subject, folder: Path) -> None:
     :raises AdapterError: it does not start.
     """
     header = header_of(
-        [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
+        [subject.role],
+        link=subject.link,
+        target=subject.name,
+        evidence=subject.evidence,
+        place=subject.remote.place if subject.remote else None,
     )
-    with started(subject, Recorder(trace_path(folder, "smoke"), header)):
+    path = trace_path(folder, "smoke")
+    if subject.remote is not None:
+        subject.remote.play("", header, path, 1.0)
+        return
+    with started(subject, Recorder(path, header)):
         pass
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from conformance import __version__, clauses
+from conformance import play as playing
 from conformance.cases import Case
-from conformance.errors import AdapterError, SetupFailed, TargetSilent
 from conformance.judge import Judgement, judge
 from conformance.links.base import Link
 from conformance.recorder import Recorder
-from conformance.tester import BackendTester, FrontendTester
 from conformance.trace import TraceReader
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -34,6 +34,7 @@ class Subject:
     :param link: name of the kind of link.
     :param evidence: what the link sees of the judged role.
     :param make: makes the link for one case.
+    :param remote: plays the cases elsewhere, instead of ``make``.
     """
 
     name: str
@@ -41,6 +42,22 @@ class Subject:
     link: str
     evidence: dict[str, str]
     make: MakeLink
+    remote: "Remote | None" = None
+
+
+class Remote(Protocol):
+    """Where cases are played next to the devices, and only traces come out."""
+
+    @property
+    def place(self) -> Place:
+        """Which device it is."""
+
+    def play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
+        """
+        Play ``case`` with its trace in ``path``; without a name, only start the target.
+
+        :return: in words, why the case does not apply; empty if it was played.
+        """
 
 
 def header_of(
@@ -92,14 +109,12 @@ def play(case: Case, subject: Subject, folder: Path, *, scale: float = 1.0) -> P
         target=subject.name,
         evidence=subject.evidence,
         case=case.id,
+        place=subject.remote.place if subject.remote else None,
     )
+    if subject.remote is not None:
+        return subject.remote.play(case.id, header, path, scale) or path
     with started(subject, Recorder(path, header)) as link:
-        recorder = link.recorder
-        recorder.event("target", tpm=link.family.value, can=",".join(sorted(link.can)))
-        if case.needs and case.needs not in link.can:
-            return f"the target does not declare the capability {case.needs!r}"
-        _play(case, link, scale)
-    return path
+        return playing.play(case, link, scale) or path
 
 
 @contextmanager
@@ -112,39 +127,10 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
     with closing(recorder):
         link = subject.make(subject.role, Place(), recorder)
         try:
-            _start(link)
+            playing.start(link)
             yield link
         finally:
             link.stop()
-
-
-def _start(link: Link) -> None:
-    try:
-        link.start()
-    except OSError as error:
-        trouble = AdapterError(f"the target could not be started: {error.strerror}")
-        link.recorder.event("trouble", what=str(trouble))
-        raise trouble from error
-    except AdapterError as error:
-        link.recorder.event("trouble", what=str(error))
-        raise
-
-
-def _play(case: Case, link: Link, scale: float) -> None:
-    recorder = link.recorder
-    tester_type = FrontendTester if case.role is Role.BACKEND else BackendTester
-    recorder.event("phase", name="setup")
-    note = ""
-    try:
-        case.play(tester_type(link, scale))
-    except SetupFailed as failed:
-        note = str(failed)
-    except TargetSilent:
-        pass
-    except AdapterError as error:
-        recorder.event("trouble", what=str(error))
-    finally:
-        recorder.event("phase", name="end", note=note)
 
 
 def judge_file(path: Path, only: Iterable[str] | None = None) -> Judgement:

@@ -42,12 +42,14 @@ class CallFailed(LabError):
     What ran in dom0 failed.
 
     :ivar kind: name of the exception there; ``Ended`` if it did not end by itself.
+    :ivar data: what it has left behind.
     """
 
-    def __init__(self, kind: str, why: str, where: str) -> None:
+    def __init__(self, kind: str, why: str, where: str, data: bytes) -> None:
         super().__init__(f"in dom0: {why}" + (f"\n{where}" if where else ""))
         self.kind = kind
         self.why = why
+        self.data = data
 
 
 class Session:
@@ -85,9 +87,7 @@ class Session:
         """
         reply, data = self._ask({"do": "call", "what": what, "limit": limit} | request, b"", limit)
         if not reply["ok"]:
-            failed = CallFailed(reply["kind"], reply["why"], reply["where"])
-            failed.data = data
-            raise failed
+            raise CallFailed(reply["kind"], reply["why"], reply["where"], data)
         return reply["value"], data
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ class EventChannels:
 
         :raises OSError: there is no such port for this domain.
         """
-        return fcntl.ioctl(self.fd, _BIND_INTERDOMAIN, struct.pack("<II", domid, remote))
+        return self._port(_BIND_INTERDOMAIN, struct.pack("<II", domid, remote))
 
     def allocate(self, domid: int) -> int:
         """
@@ -143,7 +143,11 @@ class EventChannels:
 
         :raises OSError: none is left.
         """
-        return fcntl.ioctl(self.fd, _BIND_UNBOUND, struct.pack("<I", domid))
+        return self._port(_BIND_UNBOUND, struct.pack("<I", domid))
+
+    def _port(self, request: int, argument: bytes) -> int:
+        # Of a buffer that can be changed, ioctl returns the call's result: the port.
+        return fcntl.ioctl(self.fd, request, bytearray(argument))
 
     def unbind(self, port: int) -> None:
         """
@@ -268,9 +272,9 @@ class StoreClient:
         with contextlib.suppress(StoreRefused):
             self.call(Op.RM, path)
 
-    def permit(self, path: str, *permissions: str) -> None:
+    def permit(self, path: str, *permissions: str, tx: int = 0) -> None:
         """Set owner and readers of a node, such as ``n1``, ``r0``."""
-        self.call(Op.SET_PERMS, path, *permissions)
+        self.call(Op.SET_PERMS, path, *permissions, tx=tx)
 
     def start(self) -> int:
         """Start a transaction; return its number."""

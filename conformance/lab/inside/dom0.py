@@ -122,8 +122,7 @@ def _child(action: Any, request: dict[str, Any], out: Path, writer: int) -> None
     try:
         answer = {"ok": True, "value": action(request, out)}
     except BaseException as error:
-        told = getattr(error, "told", False)
-        where = "" if told else traceback.format_exc()
+        where = "" if hasattr(error, "exit_code") else traceback.format_exc()
         answer = {"ok": False, "kind": type(error).__name__, "why": str(error), "where": where}
     os.write(writer, json.dumps(answer).encode())
     os._exit(0)

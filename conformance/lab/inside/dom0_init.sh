@@ -27,6 +27,8 @@ while ! [ -S /run/xenstored/socket ] && [ $i -lt 100 ]; do
     usleep 50000
     i=$((i + 1))
 done
+xenstore-control logfile /tmp/xenstored.log >/dev/null
+xenstore-control log on >/dev/null
 xen-init-dom0
 xenconsoled --pid-file=/run/xenconsoled.pid
 cd /tmp
