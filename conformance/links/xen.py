@@ -27,8 +27,8 @@ from vtpm_ref.xenbus import Place, XenbusState
 #: Seconds, before the multiplier, in which a target takes an event that was sent to it.
 SETTLE = 0.03
 
-#: Seconds in which a frontend lets a removed device go.
-_LET_GO = 0.3
+#: Seconds at most, and looks at a free page in a row, until a frontend has let a device go.
+_LET_GO, _FREE_LOOKS = 0.3, 3
 
 
 def evidence(judged: Role, *, log: bool) -> dict[str, str]:
@@ -265,11 +265,13 @@ class XenLink(Link):
         deadline = time.monotonic() + _LET_GO
         if self.judged is not FRONTEND or self.page is None or self._channels is None:
             return
-        busy = (SUBMIT, CANCEL)
-        while (rest := deadline - time.monotonic()) > 0:
-            if self.page[page.STATE.offset] in busy:
+        free = 0
+        while (rest := deadline - time.monotonic()) > 0 and free < _FREE_LOOKS:
+            free += 1
+            if self.page[page.STATE.offset] in (SUBMIT, CANCEL):
                 self.page[page.STATE.offset] = IDLE
                 self._signal()
+                free = 0
             select.select([self._channels.fd], [], [], min(rest, 0.02))
             self._channels.take()
 
@@ -309,13 +311,14 @@ class XenLink(Link):
         self._as_toolstack = True
         tx = store.start(0)
         for role, values in nodes.items():
-            own, peer = f"n{self._domid(role)}", f"r{self._domid(role.peer)}"
-            for node, text in values.items():
-                path = place.path(role, node)
-                store.write(0, path, text, tx)
-                client.permit(path, own, peer, tx=tx)
+            # What is made in a directory later belongs to whom the directory belongs.
             home = place.path(role, "state").rpartition("/")[0]
-            client.permit(home, own, peer, tx=tx)
+            client.make_directory(home, tx)
+            client.permit(home, f"n{self._domid(role)}", f"r{self._domid(role.peer)}", tx=tx)
+            for node, text in values.items():
+                client.write(place.path(role, node), text, tx)
+                if self._log is None:
+                    self._observe_op(True, "write", place.path(role, node), text, tx, True)
         store.end(0, tx, commit=True)
         self._as_toolstack = False
 

@@ -267,6 +267,10 @@ class StoreClient:
         """
         self.call(Op.WRITE, path, value, tx=tx, end="")
 
+    def make_directory(self, path: str, tx: int = 0) -> None:
+        """Make a node without a text, unless it is there."""
+        self.call(Op.MKDIR, path, tx=tx)
+
     def remove(self, path: str) -> None:
         """Remove a node and all below it; nothing if there is none."""
         with contextlib.suppress(StoreRefused):

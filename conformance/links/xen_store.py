@@ -72,6 +72,7 @@ class StoreLog:
             for entry in self._parse():
                 if entry.op == "READ" and entry.words.rstrip() == marker:
                     self._own = entry.connection
+            time.sleep(0.0001)
         self._entries.clear()
 
     def drain(self, *, own: bool = False) -> None:
@@ -87,6 +88,7 @@ class StoreLog:
             seen = any(e.connection == self._own for e in self._entries)
             if not own or (seen and not pending) or time.monotonic() > deadline:
                 break
+            time.sleep(0.0001)  # the CPU is xenstored's, which has to write its line
         while self._entries and self._entries[0].ok is not None:
             self._tell(self._entries.pop(0))
 
@@ -123,7 +125,7 @@ class StoreLog:
             if (entry.connection, tx) in self._shown:
                 commits = ok and entry.words.startswith("T")
                 self._record(own, "end", "", None, tx, commits)
-        elif entry.op in ("WRITE", "RM", "MKDIR"):
+        elif entry.op in ("WRITE", "RM"):
             path, _, value = entry.words.partition(" ")
             path = path if path.startswith("/") else self._home + path
             if not path.startswith(self._homes):

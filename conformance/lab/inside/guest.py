@@ -24,6 +24,7 @@ from typing import Any
 _TPM = "/dev/tpm0"
 _DRIVER = Path("/sys/bus/xen/drivers/vtpm")
 _DEVICES = Path("/sys/bus/xen/devices")
+_CANCEL = Path("/sys/class/tpm/tpm0/device/cancel")
 
 #: What the driver's error says of an order; any other one has failed.
 _OUTCOMES = {
@@ -60,8 +61,9 @@ class Device:
                 os.write(fd, packet)
                 return os.read(fd, 8192)
             except OSError as error:
+                if error.errno in (errno.ENODEV, errno.EPIPE):
+                    self.close()  # the next one opens what has come in its place
                 if error.errno not in (errno.EBUSY, errno.ENOENT) or time.monotonic() > deadline:
-                    self.close()
                     raise
             time.sleep(0.01)
 
@@ -85,6 +87,7 @@ class Agent:
     def __init__(self) -> None:
         self._device = Device()
         self._say_lock = threading.Lock()
+        self._sending = 0
 
     def serve(self) -> None:
         """Read lines for ever."""
@@ -96,13 +99,16 @@ class Agent:
             kind = message.get("msg")
             if kind == "start":
                 self._device.close()
+                self._wait_gone()
                 self._say(
                     msg="ready",
                     protocol=1,
                     name=f"xen-tpmfront of Linux {os.uname().release}",
                     tpm="1.2",
-                    can="orders,close,reconnect",
+                    can="orders,cancel,close,reconnect",
                 )
+            elif kind == "order" and message.get("do") == "cancel":
+                self._cancel()
             elif kind == "order":
                 self._in_thread(self._order, message)
             elif kind == "run":
@@ -125,8 +131,29 @@ class Agent:
         self._say(msg="result", id=message.get("id"), **outcome)
 
     def _send(self, message: dict[str, Any]) -> dict[str, str]:
-        response = self._device.send(bytes.fromhex(message["packet"]))
+        self._sending += 1
+        try:
+            response = self._device.send(bytes.fromhex(message["packet"]))
+        finally:
+            self._sending -= 1
         return {"is": "response", "packet": response.hex()}
+
+    def _cancel(self) -> None:
+        """
+        Cancel, as far as this driver can.
+
+        A command that runs is cancelled by the driver itself, when it has taken longer
+        than the TPM has said.  Its ``cancel`` file waits until no command runs.
+        """
+        if not self._sending:
+            with contextlib.suppress(OSError):
+                _CANCEL.write_text("1")
+
+    def _wait_gone(self) -> None:
+        """Wait until the driver has let the last device go."""
+        deadline = time.monotonic() + PATIENCE
+        while self._devices() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def _close(self, message: dict[str, Any]) -> dict[str, str]:
         self._device.close()
