@@ -40,6 +40,7 @@ examples:
   vtpm-conformance run backend --object conformance.targets.reference:backend
   vtpm-conformance run backend --exec ./my-backend --status stated,practice --level MUST
   vtpm-conformance run backend --exec ./my-backend packet.too-long-answered/4089
+  vtpm-conformance run frontend --lab linux
 
 """
 
@@ -178,6 +179,12 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="the target is a Python object that this factory makes",
     )
     parser.add_argument(
+        "--lab",
+        metavar="TARGET",
+        help="the target lives on a real Xen in QEMU ('make lab'): 'linux', the kernel's"
+        " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
+    )
+    parser.add_argument(
         "--traces",
         type=Path,
         default=Path("vtpm-traces"),
@@ -238,7 +245,14 @@ def _run(options: argparse.Namespace) -> int:
     from conformance.subjects import subject_of
 
     role, scale = Role(options.role), options.timeout_multiplier
-    subject = subject_of(role, options.command, options.object, scale=scale)
+    subject = subject_of(
+        role,
+        options.command,
+        options.object,
+        lab=options.lab,
+        folder=options.traces,
+        scale=scale,
+    )
     selection = select(
         [role],
         options.select,
@@ -287,7 +301,12 @@ class _Output:
 def _repeat(options: argparse.Namespace) -> str:
     """The command that repeats a case of this run, but for the case's id."""
     words = ["vtpm-conformance", "run", options.role]
-    words += ["--exec", options.command] if options.command else ["--object", options.object]
+    for option, value in (
+        ("--exec", options.command),
+        ("--object", options.object),
+        ("--lab", options.lab),
+    ):
+        words += [option, value] if value else []
     if options.timeout_multiplier != 1.0:
         words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
     words += ["--strict"] if options.strict else []

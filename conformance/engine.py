@@ -59,7 +59,7 @@ def run(
         planned=len(selection.cases),
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with _alone(folder), _shield() as empty:
+    with _alone(folder), _shield() as empty, _closing(subject):
         smoke(subject, folder)
         arguments = [
             str(empty),
@@ -102,6 +102,16 @@ def smoke(subject: Subject, folder: Path) -> None:
         return
     with started(subject, Recorder(path, header)):
         pass
+
+
+@contextmanager
+def _closing(subject: Subject) -> Iterator[None]:
+    """Whatever happens, nothing of a target that lives elsewhere is left."""
+    try:
+        yield
+    finally:
+        if subject.remote is not None:
+            subject.remote.close()
 
 
 @contextmanager

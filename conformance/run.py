@@ -33,7 +33,7 @@ class Subject:
     :param name: shown in reports and in the trace's header.
     :param link: name of the kind of link.
     :param evidence: what the link sees of the judged role.
-    :param make: makes the link for one case.
+    :param make: makes the link for one case; a target elsewhere has none.
     :param remote: plays the cases elsewhere, instead of ``make``.
     """
 
@@ -41,7 +41,7 @@ class Subject:
     role: Role
     link: str
     evidence: dict[str, str]
-    make: MakeLink
+    make: MakeLink | None
     remote: "Remote | None" = None
 
 
@@ -58,6 +58,9 @@ class Remote(Protocol):
 
         :return: in words, why the case does not apply; empty if it was played.
         """
+
+    def close(self) -> None:
+        """End what it lives in; safe to call twice."""
 
 
 def header_of(
@@ -125,6 +128,8 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
     :raises AdapterError: the target did not start; the trace says so.
     """
     with closing(recorder):
+        if subject.make is None:
+            raise RuntimeError("a target that is played elsewhere is not started here")
         link = subject.make(subject.role, Place(), recorder)
         try:
             playing.start(link)

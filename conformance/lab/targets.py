@@ -3,15 +3,17 @@
 A target in the lab, as the host sees it: cases go in, traces come out.
 """
 
-import contextlib
-from collections.abc import Iterator
+import shlex
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from conformance.errors import AdapterError, LabError
+from conformance.errors import AdapterError, LabError, UsageError
+from conformance.lab import build
 from conformance.lab.build import Lab
 from conformance.lab.session import CallFailed, Session
+from conformance.links import xen
+from conformance.run import Subject
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -117,10 +119,41 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-@contextlib.contextmanager
-def opened(target: LabTarget) -> Iterator[Any]:
-    """``target``, whose machine ends with the block."""
+def subject(role: Role, spec: str, folder: Path) -> Subject:
+    """
+    The target that ``--lab`` names.
+
+    :param folder: where the console's lines go.
+    :raises UsageError: it names nothing that the lab can hold.
+    :raises LabError: there is no lab, or it was made by something else.
+    """
+    kind, _, rest = spec.partition(":")
+    lab, console = build.default(), folder / "console.log"
+    facts = lab.facts()
+    folder.mkdir(parents=True, exist_ok=True)
+    console.unlink(missing_ok=True)
+    if spec == "linux":
+        if role is not Role.FRONTEND:
+            raise UsageError("--lab linux: Linux has a frontend only")
+        name = f"xen-tpmfront of Linux {facts['Linux']}"
+        target = LabTarget(lab, role, {"kind": "guest"}, console=console)
+    elif kind == "exec" and rest:
+        name = rest
+        target = _program(lab, role, rest, console)
+    else:
+        raise UsageError(f"--lab {spec}: it can be linux, exec:COMMAND or guest:KERNEL[,INITRD]")
+    return Subject(name, role, "xen", xen.evidence(role, log=True), None, target)
+
+
+def _program(lab: Lab, role: Role, command: str, console: Path) -> LabTarget:
+    """A program that is brought into dom0 and started there, with its arguments."""
     try:
-        yield target
-    finally:
-        target.close()
+        program, *arguments = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--lab exec:{command}: {error}") from error
+    found = shutil.which(program)
+    if found is None:
+        raise UsageError(f"--lab exec:{command}: there is no program {program}")
+    path = f"/tmp/{Path(found).name}"
+    words = {"kind": "program", "command": shlex.join([path, *arguments])}
+    return LabTarget(lab, role, words, {path: Path(found).read_bytes()}, console)
