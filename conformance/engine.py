@@ -61,6 +61,8 @@ def run(
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
     with _alone(folder), _shield() as empty, _closing(subject):
         smoke(subject, folder)
+        if subject.remote is not None:
+            subject.remote.plan([case.id for case in selection.cases])
         arguments = [
             str(empty),
             f"--rootdir={empty}",

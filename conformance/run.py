@@ -52,6 +52,9 @@ class Remote(Protocol):
     def place(self) -> Place:
         """Which device it is."""
 
+    def plan(self, cases: list[str]) -> None:
+        """Tell it which cases will be asked for, so that it can play ahead."""
+
     def play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """
         Play ``case`` with its trace in ``path``; without a name, only start the target.

@@ -232,9 +232,8 @@ def _packages_key() -> str:
 
 def _images_key() -> str:
     sources = [_HERE / name for name in ("images.py", "cpio.py", "kernel.py")]
-    sources += sorted((_HERE / "inside").iterdir())
-    inputs = [path.read_bytes() for path in sources if path.is_file()]
-    return _digest(_packages_key().encode(), *inputs)
+    sources += [_HERE / "inside" / name for name in images.INSIDE]
+    return _digest(_packages_key().encode(), *(path.read_bytes() for path in sources))
 
 
 def _snapshot_parts(lab: Lab) -> dict[str, str]:

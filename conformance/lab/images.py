@@ -53,6 +53,9 @@ DOM0_MODULES = (
 
 GUEST_MODULES = ("xen-tpmfront",)
 
+#: What of this project is part of the images; everything else is sent for each run.
+INSIDE = ("dom0_init.sh", "dom0.py", "guest_init.sh", "guest.py")
+
 _INSIDE = Path(__file__).parent / "inside"
 
 

@@ -3,8 +3,11 @@
 A target in the lab, as the host sees it: cases go in, traces come out.
 """
 
+import os
 import shlex
 import shutil
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,73 +16,74 @@ from conformance.lab import build
 from conformance.lab.build import Lab
 from conformance.lab.session import CallFailed, Session
 from conformance.links import xen
-from conformance.run import Subject
+from conformance.run import Subject, trace_path
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: Seconds, before the multiplier, that one case may take in dom0.
 CASE_LIMIT = 60.0
 
+#: Seconds until a guest of the user's has come up.
+GUEST_LIMIT = 90.0
+
+#: Machines that play cases at the same time, as far as there are processors.
+MACHINES = 2
+
 _PLAY = "conformance.lab.inside.case:play"
+_CREATE = "conformance.lab.inside.guests:create"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Recipe:
+    """
+    What dom0 has to have before cases can be played, and how it reaches the target.
+
+    :param role: the role of the target.
+    :param kind: ``program`` in dom0, ``linux``, or a ``guest`` of the user's.
+    :param command: the program with its arguments, as it is started in dom0.
+    :param files: content of each file that dom0 needs, by its path there.
+    """
+
+    role: Role
+    kind: str
+    command: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
 class LabTarget:
     """
-    One target, and the restored machine that it lives in.
+    One target, and the restored machines that it lives in.
 
     A machine serves case after case.  After one that left it in disorder, the next
     gets a machine that is fresh from the snapshot.
 
-    :param role: the role of the target.
-    :param peer: how dom0 reaches it; ``domid`` is filled in.
-    :param files: what dom0 needs, by path: the bytes of programs.
-    :param console: file for the console's lines.
+    :param folder: where the lines on the machines' consoles go.
     """
 
-    lab: Lab
-    role: Role
-    peer: dict[str, str]
-    files: dict[str, bytes] = field(default_factory=dict)
-    console: Path = Path("console.log")
-    _session: Session | None = None
-
-    def open(self) -> Session:
-        """
-        The machine, restored if need be.
-
-        :raises LabError: there is no lab, or it does not come up.
-        """
-        if self._session is None:
-            self._session = Session(self.lab, self.console)
-            try:
-                for path, data in self.files.items():
-                    self._session.put(path, data, executable=True)
-            except BaseException:
-                self.close()
-                raise
-        return self._session
-
-    def close(self) -> None:
-        """End the machine; safe to call twice."""
-        if self._session is not None:
-            self._session.close()
-        self._session = None
+    def __init__(self, lab: Lab, recipe: Recipe, folder: Path) -> None:
+        self._lab = lab
+        self._recipe = recipe
+        self._folder = folder
+        self._facts = lab.facts()
+        self._workers: ThreadPoolExecutor | None = None
+        self._planned: list[str] = []
+        self._started: dict[str, Future[str]] = {}
+        self._own = threading.local()
+        self._open: set[_Machine] = set()
+        self._closed = False
 
     @property
     def place(self) -> Place:
-        """Where the device is: a guest's, or one between two programs of dom0."""
-        return Place(self.guest if self.peer["kind"] == "guest" else 0, 0, 0)
+        """Where the device is; a guest of the user's gets the domid after Linux's."""
+        linux = int(self._facts["guest"])
+        guest = {"linux": linux, "guest": linux + 1, "program": 0}[self._recipe.kind]
+        if self._recipe.role is Role.FRONTEND:
+            return Place(guest, 0, 0)
+        return Place(0, guest, 0)
 
-    @property
-    def guest(self) -> int:
-        """Domid of the Linux guest."""
-        return int(self.lab.facts()["guest"])
-
-    def platform(self) -> str:
-        """Versions for the header of a trace."""
-        facts = self.lab.facts()
-        return f"Xen {facts['Xen']} in QEMU, Linux {facts['Linux']} x86_64"
+    def plan(self, cases: list[str]) -> None:
+        """These cases will be asked for, in this order."""
+        self._planned = cases
 
     def play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """
@@ -90,27 +94,109 @@ class LabTarget:
         :raises AdapterError: the target does not start.
         :raises LabError: the lab failed; the trace is kept as far as it goes.
         """
-        session = self.open()
+        if self._workers is None:
+            count = min(MACHINES, os.cpu_count() or 1)
+            self._workers = ThreadPoolExecutor(count, thread_name_prefix="lab")
+        if case not in self._planned:
+            return self._workers.submit(self._play, case, header, path, scale).result()
+        if not self._started:
+            for name in self._planned:
+                where = trace_path(path.parent, name)
+                self._started[name] = self._workers.submit(
+                    self._play, name, header | {"case": name}, where, scale
+                )
+        return self._started[case].result()
+
+    def close(self) -> None:
+        """End all machines; safe to call twice."""
+        self._closed = True
+        for machine in list(self._open):
+            machine.session.close()
+        if self._workers is not None:
+            self._workers.shutdown(cancel_futures=True)
+        for machine in list(self._open):
+            machine.session.close()
+
+    def _play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
+        """In a worker's thread, with a machine of its own."""
+        machine = self._machine()
+        facts = self._facts
         request = {
             "case": case,
-            "role": self.role.value,
-            "header": header | {"platform": self.platform()},
+            "role": self._recipe.role.value,
+            "header": header
+            | {"platform": f"Xen {facts['Xen']} in QEMU, Linux {facts['Linux']} x86_64"},
             "scale": scale,
-            "peer": self.peer | {"domid": str(session.guest)},
+            "peer": {
+                "kind": self._recipe.kind,
+                "command": self._recipe.command,
+                "domid": machine.guest,
+                "speaks": machine.speaks,
+            },
         }
         try:
-            skipped, data = session.call(_PLAY, CASE_LIMIT * scale, **request)
+            said, data = machine.session.call(_PLAY, CASE_LIMIT * scale, **request)
         except CallFailed as failed:
             _write(path, failed.data)
-            self.close()
+            self._end(machine)
             if failed.kind == AdapterError.__name__:
                 raise AdapterError(failed.why) from None
-            raise LabError(f"case {case or 'smoke'}: {failed}; see {self.console}") from None
+            what = f"case {case}" if case else "the start of the target"
+            raise LabError(f"{what}: {failed}; see {machine.console}") from None
         except LabError:
-            self.close()
+            self._end(machine)
             raise
         _write(path, data)
-        return str(skipped)
+        if said["disorder"]:
+            self._end(machine)
+        return str(said["skipped"])
+
+    def _machine(self) -> "_Machine":
+        """This worker's machine, restored if need be."""
+        machine: _Machine | None = getattr(self._own, "machine", None)
+        if machine is None:
+            if self._closed:
+                raise LabError("the lab has been closed")
+            name = threading.current_thread().name.replace("_", "-")
+            console = self._folder / f"console-{name}.log"
+            machine = _Machine(Session(self._lab, console), console)
+            self._open.add(machine)
+            self._own.machine = machine
+            try:
+                self._prepare(machine)
+            except BaseException:
+                self._end(machine)
+                raise
+        return machine
+
+    def _prepare(self, machine: "_Machine") -> None:
+        """Bring the target in."""
+        session, recipe = machine.session, self._recipe
+        for path, data in recipe.files.items():
+            session.put(path, data, executable=True)
+        machine.guest = session.guest
+        if recipe.kind == "guest":
+            request = {"files": list(recipe.files), "console": str(machine.console)}
+            try:
+                made, _ = session.call(_CREATE, GUEST_LIMIT, **request)
+            except CallFailed as failed:
+                raise LabError(f"stage guest: {failed.why}; see {machine.console}") from None
+            machine.guest, machine.speaks = made["domid"], made["speaks"]
+
+    def _end(self, machine: "_Machine") -> None:
+        machine.session.close()
+        self._open.discard(machine)
+        self._own.machine = None
+
+
+@dataclass(eq=False)
+class _Machine:
+    """A restored machine, and the guest in it that counts."""
+
+    session: Session
+    console: Path
+    guest: int = 0
+    speaks: bool = True
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -123,29 +209,32 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
     """
     The target that ``--lab`` names.
 
-    :param folder: where the console's lines go.
+    :param folder: where the consoles' lines go.
     :raises UsageError: it names nothing that the lab can hold.
     :raises LabError: there is no lab, or it was made by something else.
     """
     kind, _, rest = spec.partition(":")
-    lab, console = build.default(), folder / "console.log"
-    facts = lab.facts()
-    folder.mkdir(parents=True, exist_ok=True)
-    console.unlink(missing_ok=True)
     if spec == "linux":
         if role is not Role.FRONTEND:
             raise UsageError("--lab linux: Linux has a frontend only")
-        name = f"xen-tpmfront of Linux {facts['Linux']}"
-        target = LabTarget(lab, role, {"kind": "guest"}, console=console)
+        recipe = Recipe(role, "linux")
     elif kind == "exec" and rest:
-        name = rest
-        target = _program(lab, role, rest, console)
+        recipe = _program(role, rest)
+    elif kind == "guest" and rest:
+        recipe = _guest(role, rest)
     else:
         raise UsageError(f"--lab {spec}: it can be linux, exec:COMMAND or guest:KERNEL[,INITRD]")
+    lab = build.default()
+    facts = lab.facts()
+    folder.mkdir(parents=True, exist_ok=True)
+    for console in folder.glob("console-*.log"):
+        console.unlink()
+    name = rest or f"xen-tpmfront of Linux {facts['Linux']}"
+    target = LabTarget(lab, recipe, folder)
     return Subject(name, role, "xen", xen.evidence(role, log=True), None, target)
 
 
-def _program(lab: Lab, role: Role, command: str, console: Path) -> LabTarget:
+def _program(role: Role, command: str) -> Recipe:
     """A program that is brought into dom0 and started there, with its arguments."""
     try:
         program, *arguments = shlex.split(command)
@@ -155,5 +244,15 @@ def _program(lab: Lab, role: Role, command: str, console: Path) -> LabTarget:
     if found is None:
         raise UsageError(f"--lab exec:{command}: there is no program {program}")
     path = f"/tmp/{Path(found).name}"
-    words = {"kind": "program", "command": shlex.join([path, *arguments])}
-    return LabTarget(lab, role, words, {path: Path(found).read_bytes()}, console)
+    files = {path: Path(found).read_bytes()}
+    return Recipe(role, "program", shlex.join([path, *arguments]), files)
+
+
+def _guest(role: Role, names: str) -> Recipe:
+    """A PV guest of the user's: its kernel, and its initrd if it has one."""
+    paths = [Path(name) for name in names.split(",")]
+    for path in paths:
+        if not path.is_file() or len(paths) > 2:
+            raise UsageError(f"--lab guest:{names}: {path}: expected KERNEL[,INITRD], two files")
+    files = dict(zip(("/tmp/kernel", "/tmp/initrd"), (p.read_bytes() for p in paths), strict=False))
+    return Recipe(role, "guest", files=files)

@@ -23,11 +23,12 @@ from vtpm_ref.xenbus import Place
 STORE_LOG = Path("/tmp/xenstored.log")
 
 
-def play(request: dict[str, Any], out: Path) -> str:
+def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
     """
     Play the case that ``request`` names, with its trace in ``out``; without one, only start.
 
-    :return: in words, why the case does not apply; empty if it was played.
+    :return: ``skipped``, in words why the case does not apply, empty if it was played;
+        ``disorder``, whether the target can take no further case.
     :raises AdapterError: the target does not start.
     """
     header = request["header"]
@@ -39,12 +40,14 @@ def play(request: dict[str, Any], out: Path) -> str:
         try:
             playing.start(link)
             case = request["case"]
-            return playing.play(CASES[case], link, scale) if case else ""
+            skipped = playing.play(CASES[case], link, scale) if case else ""
+            ended = request["peer"]["kind"] != "program" and link.exited is not None
+            return {"skipped": skipped, "disorder": ended}
         finally:
             link.stop()
 
 
-def make_peer(words: dict[str, str]) -> Peer:
+def make_peer(words: dict[str, Any]) -> Peer:
     """
     The target that the host has named.
 
@@ -52,6 +55,8 @@ def make_peer(words: dict[str, str]) -> Peer:
     """
     if words["kind"] == "program":
         return ProgramPeer(words["command"])
+    if not words["speaks"]:
+        return Peer()
     store = StoreClient(lambda path, token: None)
     console = store.read(f"/local/domain/{words['domid']}/console/tty")
     store.close()
