@@ -31,6 +31,8 @@ GUEST_PROGRAMS = (r"bin/busybox", r"usr/bin/python3\.\d+", r"usr/bin/tpm2(_getra
 #: Loaded when they are needed, so nobody names them.
 _LIBRARIES = r"(usr/)?lib/x86_64-linux-gnu/(libgcc_s|libtss2-tcti-device)\.so\.\d"
 
+_LOADER = r"lib(64|/x86_64-linux-gnu)/ld-linux-.*"
+
 _STDLIB = (
     r"usr/lib/python3\.\d+/(?!lib-dynload/(_codecs_|_test|_decimal|_ssl|_sqlite|_dbm|_hashlib|_curses"
     r"|readline|nis|_crypt|_uuid)).*\.(pyc|so)"
@@ -106,7 +108,14 @@ class Root:
 
     def closure(self, patterns: Iterable[str]) -> list[cpio.Entry]:
         """What fits, and every library that something of it names."""
-        todo = [entry for pattern in patterns for entry in self.matching(pattern)]
+        return self._with_libraries([e for pattern in patterns for e in self.matching(pattern)])
+
+    def libraries_of(self, program: cpio.Entry) -> list[cpio.Entry]:
+        """The libraries that a program from elsewhere names, and the loader."""
+        found = self._with_libraries([program, *self.matching(_LOADER)])
+        return [entry for entry in found if entry is not program]
+
+    def _with_libraries(self, todo: list[cpio.Entry]) -> list[cpio.Entry]:
         found: dict[str, cpio.Entry] = {}
         while todo:
             entry = todo.pop()
@@ -162,10 +171,7 @@ def _image(
         data = root.one(rf"lab/lib/modules/.*/{module}\.ko")
         entries.append(cpio.file(f"modules/{module}.ko", data))
     entries.append(cpio.file("modules/order", "\n".join(modules).encode() + b"\n"))
-    loader = "lib64/ld-linux-x86-64.so.2"
-    entries += [e for e in root.matching(r"lib(64|/x86_64-linux-gnu)/ld-linux-.*") if e]
-    if not any(entry.name == loader for entry in entries):
-        raise LabError(f"the packages hold no {loader}")
+    entries += root.matching(_LOADER)
     init = (_INSIDE / f"{name}_init.sh").read_bytes()
     program = (_INSIDE / f"{name}.py").read_bytes()
     entries.append(cpio.file("init", init, executable=True))

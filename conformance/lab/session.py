@@ -66,7 +66,8 @@ class Session:
         self._buffer = bytearray()
         self._machine = machine.resume(lab.snapshot, console)
         try:
-            self._ask({"do": "load"}, code(self.facts["bytecode"]), 10.0)
+            request = {"do": "load", "path": "/tmp/code.zip"}
+            self._ask(request, code(self.facts["bytecode"]), 10.0)
         except BaseException:
             self.close()
             raise

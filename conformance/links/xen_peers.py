@@ -213,12 +213,13 @@ class ConsolePeer(_Speaker):
     the same console.
 
     :param path: the terminal that is the console's other end.
+    :param comes_first: whether it has to be there before its device is, as a driver's
+        agent has, which lets the last device go first.
     """
 
-    comes_first = True
-
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, comes_first: bool) -> None:
         super().__init__()
+        self.comes_first = comes_first
         self._path = path
         self._fd = -1
         self._rest = b""
@@ -260,6 +261,7 @@ class ConsolePeer(_Speaker):
     def stop(self) -> None:
         """See ``Peer.stop``."""
         if self._fd >= 0:
+            self._say({"msg": "order", "id": 0, "do": "stop"})
             os.close(self._fd)
         self._fd, self._outlet = -1, None
 

@@ -62,4 +62,4 @@ def make_peer(words: dict[str, Any]) -> Peer:
     store.close()
     if console is None:
         raise AdapterError(f"domain {words['domid']} is not there, or has no console")
-    return ConsolePeer(console)
+    return ConsolePeer(console, comes_first=words["kind"] == "linux")

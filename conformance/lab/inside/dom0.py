@@ -6,7 +6,8 @@ It is started before the snapshot is taken, with Python's library loaded.  What
 is judged with comes later: the host sends the code, and each call of it runs in
 a fork, so that nothing of one case is left for the next.  Standard library only.
 
-A request is one JSON line, and ``size`` bytes behind it; a reply likewise.
+A request is one JSON line; if it has a ``size``, so many bytes for the file ``path``
+follow.  A reply is one JSON line and ``size`` bytes.
 """
 
 import importlib
@@ -45,7 +46,6 @@ PRELOADED = (
 )
 
 PORT = Path("/dev/vport0p1")
-CODE = Path("/tmp/code.zip")
 GUEST = "/guest"
 
 
@@ -56,19 +56,27 @@ class Host:
         self._fd = os.open(PORT, os.O_RDWR)
         self._buffer = bytearray()
 
-    def receive(self) -> tuple[dict[str, Any], bytes]:
-        """The next request, and the bytes that came with it."""
+    def receive(self) -> dict[str, Any]:
+        """The next request; what comes with it is in the file ``path``."""
         while b"\n" not in self._buffer:
             self._fill()
         line, _, rest = bytes(self._buffer).partition(b"\n")
         self._buffer = bytearray(rest)
-        request = json.loads(line)
-        size = int(request.get("size", 0))
-        while len(self._buffer) < size:
-            self._fill()
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return request, data
+        request: dict[str, Any] = json.loads(line)
+        if size := int(request.get("size", 0)):
+            self._store(Path(request["path"]), size)
+        return request
+
+    def _store(self, path: Path, size: int) -> None:
+        """Write the next ``size`` bytes to a file; dom0 has no memory to keep them in."""
+        with path.open("wb") as out:
+            while size:
+                if not self._buffer:
+                    self._fill()
+                part = self._buffer[:size]
+                out.write(part)
+                del self._buffer[: len(part)]
+                size -= len(part)
 
     def send(self, reply: dict[str, Any], data: bytes = b"") -> None:
         """Send a reply with ``data`` behind it."""
@@ -83,19 +91,10 @@ class Host:
         self._buffer += data
 
 
-def load(data: bytes) -> dict[str, Any]:
+def load(request: dict[str, Any]) -> dict[str, Any]:
     """Take the judge's code: a zip file of its modules."""
-    CODE.write_bytes(data)
-    sys.path.insert(0, str(CODE))
+    sys.path.insert(0, request["path"])
     importlib.invalidate_caches()
-    return {"ok": True}
-
-
-def put(request: dict[str, Any], data: bytes) -> dict[str, Any]:
-    """Write a file."""
-    path = Path(request["path"])
-    path.write_bytes(data)
-    path.chmod(request.get("mode", 0o644))
     return {"ok": True}
 
 
@@ -225,12 +224,13 @@ def main() -> None:
         }
     )
     while True:
-        request, data = host.receive()
+        request = host.receive()
         try:
             if request["do"] == "load":
-                host.send(load(data))
+                host.send(load(request))
             elif request["do"] == "put":
-                host.send(put(request, data))
+                Path(request["path"]).chmod(request["mode"])
+                host.send({"ok": True})
             else:
                 call(request, host)
         except Exception as error:

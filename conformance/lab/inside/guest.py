@@ -109,7 +109,7 @@ class Agent:
                 )
             elif kind == "order" and message.get("do") == "cancel":
                 self._cancel()
-            elif kind == "order":
+            elif kind == "order" and message.get("do") != "stop":
                 self._in_thread(self._order, message)
             elif kind == "run":
                 self._in_thread(self._run, message)

@@ -14,7 +14,8 @@ from typing import Any
 from conformance.errors import LabError
 from conformance.links.xen_devices import StoreClient
 
-#: Seconds in which a guest comes up at most, and of silence after which it has.
+#: Seconds in which a guest comes up at most, and of silence after its first words
+#: after which it has.
 _LIMIT, _QUIET = 80.0, 4.0
 
 #: What a guest says when it speaks the lines of the adapter page on its console.
@@ -57,11 +58,11 @@ def _wait_up(domid: int) -> bool:
     said = b""
     deadline = time.monotonic() + _LIMIT
     try:
-        while select.select([fd], [], [], min(_QUIET, deadline - time.monotonic()))[0]:
+        while select.select([fd], [], [], _patience(said, deadline))[0]:
             said += os.read(fd, 4096)
             if _AGENT in said:
                 return True
-            if _PANIC in said or len(said) > 1 << 20 or time.monotonic() > deadline - 0.1:
+            if _PANIC in said or len(said) > 1 << 20 or time.monotonic() > deadline:
                 break
     except OSError:
         said += b"(its console is gone)"
@@ -73,3 +74,8 @@ def _wait_up(domid: int) -> bool:
     if len(said) > 1 << 20:
         raise LabError("the guest floods its console with more than 1 MiB")
     return False
+
+
+def _patience(said: bytes, deadline: float) -> float:
+    rest = max(0.0, deadline - time.monotonic())
+    return min(_QUIET, rest) if said else rest
