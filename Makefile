@@ -36,6 +36,10 @@ html: .venv/stamp ## build the document; open build/html/index.html
 benchmark: .venv/stamp examples ## measure
 	@$(PY) -m benchmarks
 
+.PHONY: search
+search: .venv/stamp ## search every interleaving of the model, at greater length than make test
+	@$(PY) -m conformance.searches
+
 .PHONY: wheel
 wheel: .venv/stamp ## build the wheel into dist/
 	rm -rf dist

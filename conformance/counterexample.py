@@ -70,13 +70,13 @@ def _note_operation(recorder: Recorder, world: World, role: Role, operation: Ope
     by = role.value
     match operation:
         case Load(at, size):
-            recorder.load(by, at, world.memory[at : at + size])
+            recorder.load(by, at, world.ground.pages[-1][at : at + size])
         case Store(at, data):
             recorder.store(by, at, data)
         case Notify():
             recorder.notify(by)
         case ReadNode(path):
-            value = dict(world.nodes).get(path)
+            value = dict(world.ground.nodes).get(path)
             recorder.event("node", by=by, op="read", path=path, value=value)
         case WriteNodes(nodes):
             for path, text in nodes:

@@ -96,8 +96,9 @@ def play(case: Case, subject: Subject, folder: Path, *, scale: float = 1.0) -> P
     with started(subject, Recorder(path, header)) as link:
         recorder = link.recorder
         recorder.event("target", tpm=link.family.value, can=",".join(sorted(link.can)))
-        if case.needs and case.needs not in link.can:
-            return f"the target does not declare the capability {case.needs!r}"
+        missing = sorted(set(filter(None, case.needs.split(","))) - link.can)
+        if missing:
+            return f"the target does not declare the capability {missing[0]!r}"
         _play(case, link, scale)
     return path
 
@@ -136,7 +137,7 @@ def _play(case: Case, link: Link, scale: float) -> None:
     recorder.event("phase", name="setup")
     note = ""
     try:
-        case.play(tester_type(link, scale))
+        case.play(tester_type(link.first, scale))
     except SetupFailed as failed:
         note = str(failed)
     except TargetSilent:
