@@ -43,7 +43,6 @@ def tab(
     home: str,
     trouble: list[str],
     size: tuple[int, int] = DESK,
-    scheme: Scheme = "light",
     scripts: bool = True,
 ) -> Iterator["Page"]:
     """A tab that reaches nothing but ``home``; what goes wrong in it is added to ``trouble``."""
@@ -56,7 +55,6 @@ def tab(
             route.abort()
 
     context = browser.new_context(
-        color_scheme=scheme,
         viewport={"width": size[0], "height": size[1]},
         java_script_enabled=scripts,
     )
@@ -92,17 +90,18 @@ _WIDE_PICTURES = """[...document.querySelectorAll(".picture-box")]
 
 
 def look_at(home: str, pages: list[str]) -> list[str]:
-    """Open the pages at ``home`` in Chromium, in four ways each; return what went wrong."""
+    """Open the pages at ``home`` in Chromium, look in four ways; return what went wrong."""
     trouble: list[str] = []
     schemes: list[Scheme] = ["light", "dark"]
-    with chromium() as browser:
-        for scheme, size in product(schemes, (DESK, PHONE)):
-            with tab(browser, home, trouble, size, scheme) as page:
-                for name in pages:
-                    page.goto(f"{home}{name}.html")
-                    width, wide = size[0], page.evaluate("document.documentElement.scrollWidth")
-                    if wide > width:
-                        trouble.append(f"{name} is {wide} wide on {width}, {scheme}")
-                    if page.evaluate(_WIDE_PICTURES):
-                        trouble.append(f"{name} has a picture too wide for {width}, {scheme}")
+    with chromium() as browser, tab(browser, home, trouble) as page:
+        for name in pages:
+            page.goto(f"{home}{name}.html")
+            for scheme, (width, height) in product(schemes, (DESK, PHONE)):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": height})
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                if wide > width:
+                    trouble.append(f"{name} is {wide} wide on {width}, {scheme}")
+                if page.evaluate(_WIDE_PICTURES):
+                    trouble.append(f"{name} has a picture too wide for {width}, {scheme}")
     return trouble

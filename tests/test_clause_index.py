@@ -11,7 +11,7 @@ import pytest
 
 from conformance import clauses
 from tests.browser import PHONE, chromium, look_at, served, tab
-from tests.docs_support import SPEC, copy_of_pages, sphinx, spoil
+from tests.docs_support import GOOD_CLAUSE, SPEC, copy_of_pages, sphinx, spoil
 from vtpm_spec import measured
 
 CLAUSES = clauses.load()
@@ -48,6 +48,16 @@ def test_a_checklist_shows_the_sentence_and_the_status(plain: Path) -> None:
         '  "states.backend-writes" \u00b7 stated\n'
     ) in text
     assert "states.frontend-writes" not in text
+
+
+def test_a_checklist_says_of_a_proposed_clause_that_it_does_not_bind(tmp_path: Path) -> None:
+    pages = copy_of_pages(tmp_path)
+    proposed = GOOD_CLAUSE.replace("page.size", "page.twice").replace("stated", "proposed")
+    spoil(pages / "adapter.md", proposed.replace(":source:", ":unobservable: a test\n:source:"))
+    run = sphinx("text", tmp_path / "out", pages)
+    assert (run.returncode, run.stderr) == (0, "")
+    text = (tmp_path / "out" / "checklist-frontend.txt").read_text(encoding="utf-8")
+    assert '"page.twice" \u00b7 proposed; not binding\n' in text
 
 
 def test_a_checklist_of_nobody_is_refused(tmp_path: Path) -> None:

@@ -232,6 +232,8 @@ def test_a_browser_shows_every_page_from_a_server_without_another(html: Path) ->
 def test_the_browser_notices_a_page_that_reaches_out_is_too_wide_or_fails(tmp_path: Path) -> None:
     body = (
         '<img src="http://192.0.2.1/far.png"><div style="width: 500px">wide</div>'
+        '<div class="picture-box" style="width: 100px; overflow: auto">'
+        '<div style="width: 200px">picture</div></div>'
         "<script>console.error('said'); throw new Error('thrown');</script>"
     )
     (tmp_path / "bad.html").write_text(f"<!doctype html>{body}", encoding="utf-8")
@@ -242,6 +244,7 @@ def test_the_browser_notices_a_page_that_reaches_out_is_too_wide_or_fails(tmp_pa
     assert "request to http://192.0.2.1/far.png" in found
     assert "console: said" in found
     assert "error: thrown" in found
+    assert "bad has a picture too wide for 390, dark" in found
     assert [line for line in found if "wide on" in line] == [
         "bad is 508 wide on 390, light",
         "bad is 508 wide on 390, dark",

@@ -69,7 +69,9 @@ def by_page(clauses: list[Clause]) -> Iterator[tuple[nodes.rubric, list[Clause]]
             refexplicit=False,
             refwarn=True,
         )
-        yield nodes.rubric("", "", link), list(group)
+        heading = nodes.rubric("", "", link, classes=["page-heading"])
+        heading["heading-level"] = 2  # for those who go from heading to heading
+        yield heading, list(group)
 
 
 def _screen(clauses: list[Clause], results: Path) -> nodes.container:
