@@ -22,7 +22,7 @@ from vtpm_ref.xenbus import XenbusState
 
 from . import scenarios
 from .pictures import arrow, box, forms, line, picture, text
-from .scenarios import SCENARIOS, Played
+from .scenarios import SCENARIOS, Played, is_delivery, is_step
 from .tables import xenbus_state
 
 #: SVG units: the three lanes, width, height of a row, of the head, and of a gap.
@@ -66,13 +66,13 @@ def first_state(played: Played) -> str:
 
 
 def _rows(move: str, events: Sequence[trace.AnyEvent]) -> Iterator[Row]:
-    who, colon, what = move.partition(": ")
+    who, _, what = move.partition(": ")
     arrows = [row for event in events if (row := _arrow(event))]
     if arrows:
         yield from arrows
-    elif colon:
+    elif is_step(move):
         yield Row(Role(who), "note", _outcome(events) or what)
-    elif not move.startswith(("the frontend ", "the backend ")):  # who gets what was sent
+    elif not is_delivery(move):  # what is delivered is drawn where it was sent
         side = Role.BACKEND if "TPM" in move else Role.FRONTEND
         yield Row(side, "note", move, outside=True)
 

@@ -7,6 +7,7 @@ two of them both sides take their own steps by the shortest way, so a race is
 written down by the steps that cross.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,18 +152,32 @@ def _follow(world: World, way: tuple[str, ...]) -> tuple[list[str], World]:
     return moves, world
 
 
+def is_step(move: str) -> bool:
+    """Whether one of the two sides takes a step of its own."""
+    return move.startswith(tuple(f"{role.value}: " for role in Role))
+
+
+def is_delivery(move: str) -> bool:
+    """Whether an event or the change of a node arrives."""
+    return re.match(r"the (frontend|backend) (gets an event|sees /)", move) is not None
+
+
 def _own(world: World) -> list[tuple[str, World]]:
-    """The moves that come by themselves: steps of either side, events, watches."""
-    starts = tuple(f"{role.value}: " for role in Role) + tuple(f"the {r.value} " for r in Role)
-    return sorted((m for m in world.moves() if m[0].startswith(starts)), key=lambda m: m[0])
+    """The moves that come by themselves, steps before deliveries."""
+    moves = [move for move in world.moves() if is_step(move[0]) or is_delivery(move[0])]
+    return sorted(moves, key=lambda move: move[0])
 
 
 def _to_rest(world: World) -> tuple[list[str], World]:
-    """Steps come before events, so each side ends what it is at."""
+    """Steps come before deliveries, so each side ends what it is at."""
     taken: list[str] = []
+    known = {world}
     while own := _own(world):
         move, world = own[0]
         taken.append(move)
+        if world in known:
+            raise Counterexample(f"the two sides never rest; again comes {move!r}")
+        known.add(world)
     return taken, world
 
 
