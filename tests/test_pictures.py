@@ -49,6 +49,7 @@ ENDS = {
     "idle-answer": (["IDLE", "SUBMIT", "IDLE"], "the user gets: cancelled"),
     "cancel-idle": (["SUBMIT", "CANCEL", "IDLE"], "the user gets: cancelled"),
     "cancel-finish": (["SUBMIT", "CANCEL", "FINISH"], "the user gets: response"),
+    "cancel-unseen": (["IDLE", "SUBMIT", "CANCEL", "IDLE"], "the user gets: cancelled"),
     "cancel-race": (["SUBMIT", "FINISH", "CANCEL", "IDLE"], "the user gets: cancelled"),
 }
 

@@ -85,6 +85,17 @@ SCENARIOS = {
         _SUBMITTED,
         _CANCEL,
     ),
+    "cancel-unseen": Scenario(
+        "CANCEL before the backend has seen SUBMIT",
+        (
+            "the user submits",
+            "frontend: notify of the request",
+            "the user cancels",
+            "frontend: notify of the cancel",
+            REST,
+        ),
+        budget=_CANCEL,
+    ),
     "cancel-race": Scenario(
         "CANCEL crosses FINISH",
         (
