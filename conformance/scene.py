@@ -168,7 +168,8 @@ class Scene:
 
     def _store(self, event: trace.Store) -> None:
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
-        if by not in self.judged:
+        # Where both are judged, the frontend's store may cross an answer: that was first.
+        if by not in self.judged or (by is FRONTEND and self._answer_due):
             self._settle()
         self._written(by, event.at, data, dated=True)
 

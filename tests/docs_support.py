@@ -21,10 +21,12 @@ The frontend MUST share one page.
 """
 
 
-def sphinx(builder: str, out: Path, source: Path = SPEC) -> subprocess.CompletedProcess[str]:
+def sphinx(
+    builder: str, out: Path, source: Path = SPEC, *more: str
+) -> subprocess.CompletedProcess[str]:
     """Build ``source`` with the project's own conf.py, warnings being errors."""
     places = ["-c", str(ROOT), "-b", builder, str(source), str(out)]
-    options = ["-n", "-W", "--keep-going", "-q", "-E", "--no-color"]
+    options = ["-n", "-W", "--keep-going", "-q", "-E", "--no-color", *more]
     command = [sys.executable, "-m", "sphinx", *options, *places]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
