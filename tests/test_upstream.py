@@ -4,22 +4,20 @@ What goes to Xen: every format holds all of the pages, and the series keeps that
 """
 
 import re
-import shutil
 import subprocess
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 
 import pytest
-from docutils import nodes
 from docutils.core import publish_doctree
 
 from conformance.clauses import Clause, load
-from tests.docs_support import copy_of_pages, spoil
+from tests.docs_support import need, pandoc_tree
 from upstream import UpstreamError, document, requirements
 from upstream.ascii import ASCII
-from upstream.blocks import Element, UnknownNode, Writer, elements
+from upstream.blocks import Element, elements
 from upstream.document import FORMATS
-from upstream.extract import keep_here, leave_empty_sections, leave_examples
 
 FORMAT = pytest.mark.parametrize("name", list(FORMATS))
 
@@ -40,8 +38,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> list[Element]:
 @pytest.fixture(scope="session")
 def texts(blocks: list[Element]) -> dict[str, str]:
     """The document in each format."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
+    need("pandoc", "pandoc")
     return {name: document.convert(blocks, name) for name in FORMATS}
 
 
@@ -144,19 +141,23 @@ def test_every_link_leads_to_a_heading(texts: dict[str, str]) -> None:
     assert links and links - set(re.findall(r'id="([^"]*)"', html)) == set()
 
 
-@pytest.mark.parametrize("name", ["rst", "requirements"])
-def test_docutils_reads_the_text_without_a_word(texts: dict[str, str], name: str) -> None:
+def warnings(rest: str) -> str:
+    """What docutils has to say of a text."""
+    told = StringIO()
+    publish_doctree(rest, settings_overrides={"warning_stream": told, "halt_level": 5})
+    return told.getvalue()
+
+
+def test_docutils_reads_the_text_without_a_word(texts: dict[str, str]) -> None:
     """reStructuredText that Sphinx would warn of is none; links name a heading."""
-    text = texts.get(name) or requirements.write(going_out())
-    settings = {"report_level": 2, "warning_stream": "", "halt_level": 5}
-    tree = publish_doctree(text, settings_overrides=settings)
-    assert [node.astext() for node in tree.findall(nodes.system_message)] == []
+    assert warnings(texts["rst"]) == ""
+    dangling = texts["rst"].replace("`states.backend-writes`_", "`none`_")
+    assert 'Unknown target name: "none"' in warnings(dangling)
 
 
 def test_the_man_page_reads_well(texts: dict[str, str], tmp_path: Path) -> None:
     """man shows it in 80 columns, without a warning, with every id in one piece."""
-    if not shutil.which("man"):
-        pytest.skip("not run: apt-get install man-db")
+    need("man", "man-db")
     page = tmp_path / "vtpm-protocol.7"
     page.write_text(texts["man"], encoding="utf-8")
     # One page of any length, as on a screen.
@@ -167,131 +168,6 @@ def test_the_man_page_reads_well(texts: dict[str, str], tmp_path: Path) -> None:
     assert [line for line in run.stdout.splitlines() if len(line) > 80] == []
     ids = [clause.id for clause in going_out()]
     assert set(ids) <= set(run.stdout.split())
-
-
-KEPT_HERE = """
-.. here only: all of it
-
-First
------
-
-text
-
-Second
-------
-
-.. here only: a paragraph
-
-this goes
-
-this stays
-
-.. here only: a section
-
-Third
-~~~~~
-
-this goes
-
-Fourth
-~~~~~~
-
-this goes:
-
->>> 1 + 1
-2
-
-.. another comment
-
-.. here only: and nothing comes
-"""
-
-
-def test_here_only_keeps_the_next_block() -> None:
-    """A paragraph, a section, and nothing where nothing follows; a sentence ends in itself."""
-    page = publish_doctree(KEPT_HERE, settings_overrides={"doctitle_xform": False})
-    keep_here(page)
-    leave_examples(page)
-    titles = [title.astext() for title in page.findall(nodes.title)]
-    assert titles == ["Second", "Fourth"]
-    assert [one.astext() for one in page.findall(nodes.paragraph)] == ["this stays", "this goes."]
-    assert list(page.findall(nodes.comment)) == []
-
-
-def test_a_heading_without_text_goes() -> None:
-    """Innermost first, so that what holds only such headings goes too."""
-    page = publish_doctree("a\n\nA\n=\n\nB\n-\n\nC\n=\n\ntext\n")
-    leave_empty_sections(page)
-    assert [title.astext() for title in page.findall(nodes.title)] == ["C"]
-
-
-PROPOSED = """```{clause} later.node
-:status: proposed
-:source: this document
-:unobservable: a backend that has it
-
-The backend MAY write `feature-later`.
-```
-
-Nobody needs feature-later yet.
-
-```{clause} later.again
-:status: proposed
-:source: this document
-:unobservable: a backend that has it
-
-The backend MAY write `feature-later` again.
-```
-
-```{clause} later.kept
-:status: stated
-:source: tpmif.h
-:unobservable: nothing
-
-The backend MAY wait.
-```
-
-## Ideas
-
-Something about feature-later.
-
-```{clause} later.idea
-:status: proposed
-:source: this document
-:unobservable: a backend that has it
-
-The backend MAY think.
-```
-"""
-
-
-def test_proposed_clauses_stay_here(tmp_path: Path) -> None:
-    """
-    A proposed clause goes with what is said below it, a section of them as a whole; others stay.
-    """
-    spec = copy_of_pages(tmp_path)
-    spoil(spec / "packets.md", PROPOSED)
-    text = document.convert(document.pages(tmp_path / "out", spec), "pandoc")
-    assert [
-        word for word in ("feature-later", "later.node", "Ideas", "think") if word in text
-    ] == []
-    assert "#### later.kept\n\nThe backend MAY wait.\n" in text
-    assert set(document.clauses(spec)) - set(document.clauses()) == {"later.kept"}
-
-
-def test_a_clause_that_is_kept_here_is_missed(tmp_path: Path, texts: dict[str, str]) -> None:
-    """Marking a clause ``% here only`` does not let it vanish unseen."""
-    spec = copy_of_pages(tmp_path)
-    page = spec / "packets.md"
-    text = page.read_text(encoding="utf-8")
-    marked = text.replace(
-        "```{clause} packet.response-tag",
-        "% here only: for a test\n\n```{clause} packet.response-tag",
-    )
-    page.write_text(marked, encoding="utf-8")
-    made = document.convert(document.pages(tmp_path / "out", spec), "pandoc")
-    with pytest.raises(UpstreamError, match=r"missing: packet\.response-tag$"):
-        document.complete(made, "pandoc", document.clauses(spec))
 
 
 @pytest.mark.parametrize(
@@ -309,23 +185,14 @@ def test_a_format_that_is_not_complete_is_refused(text: str, told: str) -> None:
         document.complete(text, "pandoc", ["a.one", "a.two"])
 
 
-def tree_of(rest: str) -> list[Element]:
-    """What becomes of a page, written in reStructuredText for once."""
-    page = publish_doctree(rest)
-    for told in list(page.findall(nodes.system_message)):  # that the list begins at 8
-        told.parent.remove(told)
-    return Writer("page", 2).blocks(page)
-
-
 @FORMAT
 @pytest.mark.parametrize("columns", [2, 3, 5])
 def test_a_wide_table_breaks_between_words_only(name: str, columns: int) -> None:
     """Cells wrap, ids in them do not, and the table stays within 79 columns."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
+    need("pandoc", "pandoc")
     cells = [f"a.b-{n} and {'more ' * (60 // columns)}words" for n in range(columns)]
     row = "   * - " + "\n     - ".join(cells) + "\n"
-    made = document.convert(tree_of(f".. list-table::\n   :header-rows: 1\n\n{row * 3}"), name)
+    made = document.convert(pandoc_tree(f".. list-table::\n   :header-rows: 1\n\n{row * 3}"), name)
     if name != "man":
         assert max(map(len, made.splitlines())) <= 79
     for cell in cells:
@@ -337,108 +204,6 @@ def test_without_pandoc_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UpstreamError, match=r"^not run: apt-get install pandoc$"):
         document.convert([], "plain")
-
-
-# The tree
-
-EVERYTHING = """
-*one* **two** ``th ree`` -- four
-
-.. note::
-
-   five \u2192 5
-
-* six
-
-  * seven
-
-8. eight
-9. nine
-
-ele ven
-   twelve
-
-========  ========
-thir      teen
-========  ========
-``a|b``   four
-
-          teen
-========  ========
-
-   fifteen
-
-::
-
-   .six
-     teen
-"""
-
-EVERYTHING_IN_PANDOC = """
-*one* **two** `th ree` -- four
-
-**Note.** five -\\> 5
-
--   six
-    -   seven
-
-8.  eight
-9.  nine
-
-ele ven
-:   twelve
-
-+-------+------+
-| thir  | teen |
-+=======+======+
-| `a|b` | four |
-|       |      |
-|       | teen |
-+-------+------+
-
-> fifteen
-
-    .six
-      teen
-"""
-
-
-def test_every_kind_of_block_has_its_counterpart() -> None:
-    """Lists nest and keep their numbers, cells hold paragraphs and signs of Markdown."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
-    made = document.convert(tree_of(EVERYTHING), "pandoc")
-    assert made.partition("-->\n")[2] == EVERYTHING_IN_PANDOC
-
-
-def test_a_man_page_shows_a_line_that_begins_with_a_dot() -> None:
-    """It is text of a picture, and no request to troff."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
-    made = document.convert(tree_of("::\n\n   .six\n   'teen \\\\ -\n"), "man")
-    assert ".nf\n\\&.six\n\\&'teen \\e\\e \\-\n.fi\n" in made
-
-
-@pytest.mark.parametrize("block", [".. image:: x.png", "a [1]_\n\n.. [1] note", "| a\n| b"])
-def test_what_has_no_counterpart_is_refused(block: str) -> None:
-    """Nothing vanishes because nobody thought of it."""
-    with pytest.raises(UnknownNode, match=r"upstream/blocks\.py has no counterpart of"):
-        tree_of(block)
-
-
-def test_a_page_is_told_where_it_cannot_go_out(tmp_path: Path) -> None:
-    """What has no counterpart, and a reference to what stays here, fail with page and reason."""
-    spec = copy_of_pages(tmp_path)
-    line = spoil(spec / "locality.md", "A note.[^1]\n\n[^1]: Here.")
-    spoil(spec / "packets.md", "See {doc}`adapter`.")
-    with pytest.raises(UpstreamError) as told:
-        document.pages(tmp_path / "out", spec)
-    assert f"locality.md:{line}: WARNING: upstream/blocks.py has no counterpart of" in str(
-        told.value
-    )
-    assert "refers to adapter, which stays here; keep the reference behind '% here only'" in str(
-        told.value
-    )
 
 
 # The requirements
@@ -455,3 +220,8 @@ def test_each_clause_has_a_tag_of_its_own() -> None:
     descriptions = re.findall(r"^Description:\n(.*?)\n\n", text, re.M | re.S)
     told = [clause.text.replace("{clause}", "").translate(ASCII) for clause in going_out()]
     assert [words(one) for one in descriptions] == [words(one) for one in told]
+
+
+def test_docutils_reads_the_requirements_without_a_word() -> None:
+    """They are reStructuredText too."""
+    assert warnings(requirements.write(going_out())) == ""

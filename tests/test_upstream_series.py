@@ -4,12 +4,12 @@ The patch series: messages as Xen wants them, and patches that apply.
 """
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.docs_support import need
 from upstream import UpstreamError, document, tree
 from upstream.__main__ import main, write_series
 from upstream.mail import Change, File, Patch, paths
@@ -59,8 +59,7 @@ def xen(tmp_path: Path) -> Path:
     """A small Xen tree, with the header that libxen-dev installs."""
     if not HEADER_H.exists():
         pytest.skip("not run: apt-get install libxen-dev")
-    if not shutil.which("git"):
-        pytest.skip("not run: apt-get install git")
+    need("git", "git")
     xen = tmp_path / "xen"
     for name, text in (
         ("docs/INDEX", INDEX),
@@ -269,8 +268,7 @@ def test_a_series_that_does_not_apply_is_told(xen: Path, tmp_path: Path) -> None
 
 def test_make_upstream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It writes the series, the document and the README, and says that no tree was there."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
+    need("pandoc", "pandoc")
     out = tmp_path / "out"
     assert main([str(out)]) == 0
     told = capsys.readouterr().out
@@ -294,7 +292,6 @@ def test_make_upstream(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_no_tree_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """XEN_TREE that is no Xen tree ends the command with 1."""
-    if not shutil.which("pandoc"):
-        pytest.skip("not run: apt-get install pandoc")
+    need("pandoc", "pandoc")
     assert main([str(tmp_path / "out"), str(tmp_path)]) == 1
     assert "is no Xen tree: it has no docs/INDEX" in capsys.readouterr().err
