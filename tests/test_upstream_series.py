@@ -172,6 +172,12 @@ def test_the_series_applies(xen: Path, tmp_path: Path, with_tree: bool) -> None:
     assert (copy / "docs/misc/vtpm.txt").read_text() == TEXTS["plain"]
 
 
+def test_a_mail_that_is_written_alone_counts_its_lines() -> None:
+    """The second hunk of a file comes behind the five lines that the first one adds."""
+    places = re.findall(r"^@@ .*", PATHS.mail(1, 1, None), re.M)
+    assert places == ["@@ -313,2 +313,7 @@", "@@ -397,2 +402,7 @@"]
+
+
 def test_the_header_still_means_the_same(tmp_path: Path) -> None:
     """Without its comments the corrected header is the one that libxen-dev installs."""
     if not HEADER_H.exists():

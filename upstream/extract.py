@@ -209,17 +209,12 @@ class PandocBuilder(Builder):
 
     def finish(self) -> None:
         """Put the pages together."""
-        blocks = [block for page in self._order() for block in self.pages.get(page, [])]
+        root = self.config.root_doc
+        order = [root, *self.env.toctree_includes.get(root, [])]
+        blocks = [block for page in order for block in self.pages.get(page, [])]
         self._link(blocks)
         out = Path(self.outdir, "document.json")
         out.write_text(json.dumps(blocks, indent=1) + "\n", encoding="utf-8")
-
-    def _order(self) -> Iterator[str]:
-        waiting = [self.config.root_doc]
-        while waiting:
-            page = waiting.pop(0)
-            yield page
-            waiting[:0] = self.env.toctree_includes.get(page, [])
 
     def _link(self, blocks: list[Element]) -> None:
         """
