@@ -18,7 +18,7 @@ author = "the authors of this document"
 copyright = f"{author}, CC-BY-4.0"
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.doctest", "vtpm_spec"]
+extensions = ["myst_parser", "sphinx.ext.doctest", "vtpm_spec", "upstream.extract"]
 exclude_patterns = ["_ext", "_static"]
 nitpicky = True
 

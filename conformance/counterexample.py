@@ -18,7 +18,10 @@ from vtpm_ref.steps import (
     Notify,
     Operation,
     ReadNode,
+    Revoke,
     Store,
+    Unbind,
+    Unmap,
     WriteNodes,
 )
 from vtpm_ref.world import Counterexample, World, request_for
@@ -78,7 +81,9 @@ def _note_operation(recorder: Recorder, world: World, role: Role, operation: Ope
     by = role.value
     match operation:
         case Load(at, size):
-            recorder.load(by, at, world.ground.pages[-1][at : at + size])
+            _, data = world.ground.take(role, operation)
+            assert isinstance(data, bytes)
+            recorder.load(by, at, data)
         case Store(at, data):
             recorder.store(by, at, data)
         case Notify():
@@ -88,16 +93,30 @@ def _note_operation(recorder: Recorder, world: World, role: Role, operation: Ope
             recorder.event("node", by=by, op="read", path=path, value=value)
         case WriteNodes(nodes):
             _note_nodes(recorder, by, nodes)
-        case Grant():
-            recorder.event("grant", by=by, gref=8)
-        case Map(_, gref):
-            recorder.event("map", by=by, gref=gref, ok=True)
-        case Bind(_, port):
-            recorder.event("bind", by=by, ok=True, port=1, remote=port)
+        case Grant() | Map() | Bind() | Unmap() | Unbind() | Revoke():
+            _, result = world.ground.take(role, operation)
+            _note_request(recorder, by, operation, result)
         case Deliver(answer):
             number = world.budget.requests + 1
             packet = answer.packet.hex()
             recorder.event("result", id=number, outcome=answer.outcome, packet=packet)
+
+
+def _note_request(recorder: Recorder, by: str, operation: Operation, result: object) -> None:
+    """What a machine asks of the hypervisor; ``result`` is what it gets."""
+    match operation:
+        case Grant():
+            recorder.event("grant", by=by, gref=result)
+        case Map(_, gref):
+            recorder.event("map", by=by, gref=gref, ok=bool(result))
+        case Bind(_, remote):
+            recorder.event("bind", by=by, ok=result is not None, port=result, remote=remote)
+        case Unmap(gref):
+            recorder.event("map", by=by, gref=gref, ok=True, on=False)
+        case Unbind(port):
+            recorder.event("bind", by=by, ok=True, port=port, on=False)
+        case Revoke(gref):
+            recorder.event("grant", by=by, gref=gref, on=False, ok=bool(result))
 
 
 def _note_nodes(recorder: Recorder, by: str, nodes: tuple[tuple[str, str], ...]) -> None:
