@@ -80,7 +80,7 @@ def _note(recorder: Recorder, world: World, move: str) -> None:
 def _note_operation(recorder: Recorder, world: World, role: Role, operation: Operation) -> None:
     by = role.value
     match operation:
-        case Load(at, size):
+        case Load(at, _):
             _, data = world.ground.take(role, operation)
             assert isinstance(data, bytes)
             recorder.load(by, at, data)
