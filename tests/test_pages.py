@@ -20,6 +20,8 @@ from tests.docs_support import ROOT, SPEC, copy_of_pages, sphinx, spoil
 PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets", "connecting"]
 PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
+PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
+PAGES += ["history", "extra-pages"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
