@@ -156,6 +156,14 @@ class Link:
         self._meet(connection)
         return connection
 
+    def connection_of(self, named: str, number: int) -> Connection:
+        """The connection that a ``domid``, a ``gref`` or a ``port`` of the target belongs to."""
+        if named == "gref":
+            domid = self._granted.get(number, (0, 0))[0]
+        else:
+            domid = number if named == "domid" else self._ports.get(number, (0, 0))[1]
+        return next((c for c in self.connections if c.place.frontend_id == domid), self.first)
+
     def _connect(self, place: Place) -> Connection:
         connection = Connection(self, place, len(self.connections))
         self.connections.append(connection)
