@@ -32,9 +32,17 @@ test: .venv/stamp examples html ## run every check: lint, types, doctests, docum
 html: .venv/stamp ## build the document; open build/html/index.html
 	$(SPHINX) -b html -W --keep-going build/html
 
+.PHONY: upstream
+upstream: .venv/stamp ## write the patch series for xen.git; XEN_TREE=... tries it there
+	@$(PY) -m upstream build/upstream $(if $(XEN_TREE),"$(XEN_TREE)")
+
 .PHONY: benchmark
 benchmark: .venv/stamp examples ## measure
 	@$(PY) -m benchmarks
+
+.PHONY: search
+search: .venv/stamp ## search every interleaving of the model, at greater length than make test
+	@$(PY) -m conformance.searches
 
 .PHONY: wheel
 wheel: .venv/stamp ## build the wheel into dist/

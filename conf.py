@@ -18,7 +18,7 @@ author = "the authors of this document"
 copyright = f"{author}, CC-BY-4.0"
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.doctest", "vtpm_spec"]
+extensions = ["myst_parser", "sphinx.ext.doctest", "vtpm_spec", "upstream.extract"]
 exclude_patterns = ["_ext", "_static"]
 nitpicky = True
 
@@ -29,8 +29,11 @@ html_theme = "furo"
 html_title = project
 html_static_path = [str(_HERE / "spec" / "_static")]
 html_css_files = ["vtpm.css"]
+html_js_files = [("wide-tables.js", {"defer": "defer"})]
 html_favicon = str(_HERE / "spec" / "_static" / "favicon.svg")
 html_show_sphinx = False
+# A search would fetch each page that it found, which a browser refuses for files.
+html_show_search_summary = False
 html_copy_source = False
 html_show_sourcelink = False
 html_last_updated_fmt = None

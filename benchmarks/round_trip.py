@@ -139,7 +139,7 @@ def _exchange(kind: type[Recorder], folder: Path) -> Iterator[Callable[[], objec
     subject = program(Role.BACKEND, str(EXAMPLES / "backend"))
     header = header_of([Role.BACKEND], link="process", target=subject.name, evidence=EVIDENCE)
     with started(subject, kind(folder / f"{kind.__name__}.jsonl", header)) as link:
-        tester = FrontendTester(link)
+        tester = FrontendTester(link.first)
         tester.prepare()
         request = get_random(link.family)
 

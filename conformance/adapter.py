@@ -27,6 +27,9 @@ from vtpm_ref.xenbus import Place
 #: Seconds that a frontend waits for an answer, as Linux does for unknown commands.
 PATIENCE = 120.0
 
+#: Seconds after which a TPM without a descriptor is asked again whether it is done.
+ASK = 0.02
+
 #: Steps after which input is looked at, even if the machine does not rest.
 TURN = 64
 
@@ -47,71 +50,117 @@ def serve(factory: Callable[[Place], Target]) -> int:
 
 
 class _Service:
-    """The hands of one machine, made of the descriptors that the judge gave."""
+    """
+    What one program has: its lines, its store, and a side for each frontend it meets.
+
+    A frontend has one side; a backend that can serve many looks for further
+    directories below its own.
+    """
 
     def __init__(self, factory: Callable[[Place], Target]) -> None:
         self._input = bytearray()
-        self._orders: list[dict[str, Any]] = []
-        start = self._next_line()
-        place = Place(start["frontend"], start["backend"], start["device"])
-        self._memory = mmap.mmap(start["memory_fd"], start["pages"] * PAGE_SIZE)
-        self._wait_fds = [int(fd) for fd in start["wait_fds"].split(",")]
-        self._signal_fds = [int(fd) for fd in start["signal_fds"].split(",")]
-        self._store = _StoreClient(start["store_fd"], self._changed)
-        self._page = 0
-        self._port: int | None = None
+        self.orders: list[dict[str, Any]] = []
         self._requests = 0
-        self._target = factory(place)
-        self._driver = Driver(self._target.machine, self, self._target.tpm)
+        start = self._next_line()
+        self.memory = mmap.mmap(start["memory_fd"], start["pages"] * PAGE_SIZE)
+        self.wait_fds = [int(fd) for fd in start["wait_fds"].split(",")]
+        self.signal_fds = [int(fd) for fd in start["signal_fds"].split(",")]
+        self.store = _StoreClient(start["store_fd"], self._changed)
+        self._place = Place(start["frontend"], start["backend"], start["device"])
+        self._target = factory(self._place)
+        self._sides = {self._place: _Side(self, self._target)}
         self._is_frontend = start["role"] == Role.FRONTEND.value
+        self._unmet = False
         family = self._target.tpm.family if self._target.tpm else self._target.family
-        self._say(
+        self.say(
             msg="ready",
             protocol=1,
             name=self._target.name,
             tpm=family.value,
             can=",".join(sorted(self._target.can)),
         )
+        if self._target.another is not None:
+            self.store.watch(self._place.backend_home)
 
     def run(self) -> None:
-        """Step the machine while it has steps to take, else wait for input."""
-        driver, expires = self._driver, None
+        """Step the machines while they have steps to take, else wait for input."""
+        first, expires = self._sides[self._place].driver, None
         while True:
             steps = 0
-            while driver.step():
+            while any([side.driver.step() for side in self._sides.values()]):
                 expires, steps = None, steps + 1
                 if steps % TURN == 0:
                     self._wait(0)  # a machine that polls never rests
-            patient = self._is_frontend and driver.machine.patient
+            patient = self._is_frontend and first.machine.patient
             if patient and expires is None:
                 expires = time.monotonic() + PATIENCE
             if expires is not None and time.monotonic() >= expires:
-                driver.expired()
+                first.expired()
             else:
                 self._wait(None if expires is None else expires - time.monotonic())
 
     def _wait(self, timeout: float | None) -> None:
-        fds = [0, self._store.fd]
-        if self._port is not None:
-            fds.append(self._wait_fds[self._port])
-        if self._driver.working and self._target.tpm:
-            fds.append(self._target.tpm.fileno())
-        for fd in select.select(fds, [], [], timeout)[0]:
+        if self._unmet:  # seen while something else was read
+            self._meet()
+            return
+        sides = {self.wait_fds[side.port]: side for side in self._sides.values() if side.port}
+        working = [side.driver for side in self._sides.values() if side.driver.working]
+        fds = [0, self.store.fd, *sides]
+        tpm_fd = self._target.tpm.fileno() if working and self._target.tpm else -1
+        if tpm_fd >= 0:
+            fds.append(tpm_fd)
+        elif working:  # a TPM without a descriptor is asked
+            timeout = 0 if timeout == 0 else ASK
+        ready = select.select(fds, [], [], timeout)[0]
+        for fd in ready:
             if fd == 0:
                 self._read_input()
-            elif fd == self._store.fd:
-                self._store.receive()
-            elif self._port is not None and fd == self._wait_fds[self._port]:
+            elif fd == self.store.fd:
+                self.store.receive()
+            elif fd in sides:
                 os.eventfd_read(fd)
-                self._driver.event()
-            else:
-                self._driver.finish_work(0)
+                sides[fd].driver.event()
+        if tpm_fd in ready or (working and tpm_fd < 0):
+            for driver in working:
+                driver.finish_work(0 if tpm_fd >= 0 else ASK)
         self._take_orders()
+
+    def _changed(self, path: str, token: str) -> None:
+        """The watch ``token`` fired; a further frontend may have come."""
+        if token == self._place.backend_home:
+            self._unmet = True
+            return
+        for side in self._sides.values():
+            if path.startswith((side.place.frontend_dir + "/", side.place.backend_dir + "/")):
+                side.driver.changed(path)
+
+    def _meet(self) -> None:
+        """Serve every frontend that has a directory here and none of our sides."""
+        self._unmet = False
+        home, another = self._place.backend_home, self._target.another
+        for domid in self.store.directory(home):
+            for device in self.store.directory(f"{home}/{domid}"):
+                place = Place(int(domid), self._place.backend_id, int(device))
+                if another is not None and place not in self._sides:
+                    self._sides[place] = _Side(self, another(place))
 
     # Lines.
 
-    def _say(self, **message: object) -> None:
+    def say(self, **message: object) -> None:
+        """Write one line to the judge."""
         os.write(1, json.dumps(message).encode() + b"\n")
+
+    def ask(self, msg: str, **fields: int) -> dict[str, Any]:
+        """Send a request and wait for its reply; orders in between are kept."""
+        self._requests += 1
+        self.say(msg=msg, id=self._requests, **fields)
+        kept: list[dict[str, Any]] = []
+        while True:
+            line = self._next_line()
+            if line["msg"] != "order":
+                self.orders = kept + self.orders
+                return line
+            kept.append(line)
 
     def _read_input(self) -> None:
         data = os.read(0, 65536)
@@ -121,81 +170,87 @@ class _Service:
         while b"\n" in self._input:
             line, _, rest = bytes(self._input).partition(b"\n")
             self._input = bytearray(rest)
-            self._orders.append(json.loads(line))
+            self.orders.append(json.loads(line))
 
     def _next_line(self) -> dict[str, Any]:
-        while not self._orders:
+        while not self.orders:
             self._read_input()
-        return self._orders.pop(0)
+        return self.orders.pop(0)
 
     def _take_orders(self) -> None:
-        for order in self._orders:
+        driver = self._sides[self._place].driver
+        for order in self.orders:
             if order["do"] == "stop":
                 raise Ended
             packet = bytes.fromhex(order.get("packet", ""))
-            self._driver.order(order["id"], order["do"], packet, order.get("locality", 0))
-        self._orders.clear()
+            driver.order(order["id"], order["do"], packet, order.get("locality", 0))
+        self.orders.clear()
 
-    def _ask(self, msg: str, **fields: int) -> dict[str, Any]:
-        """Send a request and wait for its reply; orders in between are kept."""
-        self._requests += 1
-        self._say(msg=msg, id=self._requests, **fields)
-        kept: list[dict[str, Any]] = []
-        while True:
-            line = self._next_line()
-            if line["msg"] != "order":
-                self._orders = kept + self._orders
-                return line
-            kept.append(line)
 
-    # The machine's hands.
+class _Side:
+    """The hands of one machine, made of the descriptors that the judge gave."""
+
+    def __init__(self, service: _Service, target: Target) -> None:
+        self._service = service
+        self._page = 0
+        self.port = 0
+        self.place: Place = target.machine.place
+        self.driver = Driver(target.machine, self, target.tpm)
 
     def load(self, at: int, size: int) -> bytes:
-        return self._memory[self._page + at : self._page + at + size]
+        return self._service.memory[self._page + at : self._page + at + size]
 
     def store(self, at: int, data: bytes) -> None:
-        self._memory[self._page + at : self._page + at + len(data)] = data
+        self._service.memory[self._page + at : self._page + at + len(data)] = data
 
     def notify(self) -> None:
-        if self._port is not None:
-            os.eventfd_write(self._signal_fds[self._port], 1)
+        if self.port:
+            os.eventfd_write(self._service.signal_fds[self.port], 1)
 
     def grant(self, domid: int) -> int:
-        gref = int(self._ask("grant", domid=domid)["gref"])
+        gref = int(self._service.ask("grant", domid=domid)["gref"])
         self._page = gref * PAGE_SIZE
         return gref
 
     def map(self, domid: int, gref: int) -> bool:
         self._page = gref * PAGE_SIZE
-        return bool(self._ask("map", domid=domid, gref=gref)["msg"] == "done")
+        return bool(self._service.ask("map", domid=domid, gref=gref)["msg"] == "done")
 
     def bind(self, domid: int, port: int | None) -> int | None:
         fields = {"domid": domid} | ({} if port is None else {"port": port})
-        self._port = self._ask("bind", **fields).get("port")
-        return self._port
+        bound: int | None = self._service.ask("bind", **fields).get("port")
+        self.port = bound or 0
+        return bound
+
+    def unmap(self, gref: int) -> None:
+        self._service.ask("unmap", gref=gref)
+
+    def unbind(self, port: int) -> None:
+        self._service.ask("unbind", port=port)
+        self.port = 0
+
+    def revoke(self, gref: int) -> bool:
+        return bool(self._service.ask("revoke", gref=gref)["msg"] == "done")
 
     def read_node(self, path: str) -> str | None:
-        return self._store.read(path)
+        return self._service.store.read(path)
 
     def write_nodes(self, nodes: tuple[tuple[str, str], ...]) -> None:
-        self._store.write(nodes)
+        self._service.store.write(nodes)
 
     def watch_node(self, path: str) -> None:
-        self._store.call(Op.WATCH, f"{path}\0{path}\0")
+        self._service.store.watch(path)
 
     def deliver(self, order: int, answer: Answer, why: str) -> None:
         packet = {"packet": answer.packet.hex()} if answer.packet else {}
         reason = {"why": why} if why else {}
-        self._say(msg="result", id=order, **{"is": answer.outcome}, **packet, **reason)
-
-    def _changed(self, path: str) -> None:
-        self._driver.changed(path)
+        self._service.say(msg="result", id=order, **{"is": answer.outcome}, **packet, **reason)
 
 
 class _StoreClient:
     """Speaks xenstore's wire protocol over a connected socket."""
 
-    def __init__(self, fd: int, changed: Callable[[str], None]) -> None:
+    def __init__(self, fd: int, changed: Callable[[str, str], None]) -> None:
         self.fd = fd
         self._changed = changed
         self._buffer = bytearray()
@@ -209,7 +264,8 @@ class _StoreClient:
         self._buffer += data
         for message in take_messages(self._buffer):
             if message.op == Op.WATCH_EVENT:
-                self._changed(message.payload.split(b"\0")[0].decode())
+                path, token = message.payload.decode().split("\0")[:2]
+                self._changed(path, token)
             else:
                 self._replies.append(message)
 
@@ -223,6 +279,16 @@ class _StoreClient:
     def read(self, path: str) -> str | None:
         reply = self.call(Op.READ, f"{path}\0")
         return None if reply.op == Op.ERROR else reply.payload.decode()
+
+    def directory(self, path: str) -> list[str]:
+        """Names of the nodes right below ``path``, none if there is no such node."""
+        reply = self.call(Op.DIRECTORY, f"{path}\0")
+        names = [] if reply.op == Op.ERROR else reply.payload.decode().split("\0")
+        return [name for name in names if name]
+
+    def watch(self, path: str) -> None:
+        """Have ``changed`` called for ``path``; a second time it is watched already."""
+        self.call(Op.WATCH, f"{path}\0{path}\0")
 
     def write(self, nodes: tuple[tuple[str, str], ...]) -> None:
         """Write nodes, several in one transaction, again if it met another."""

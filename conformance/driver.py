@@ -25,7 +25,10 @@ from vtpm_ref.steps import (
     Map,
     Notify,
     ReadNode,
+    Revoke,
     Store,
+    Unbind,
+    Unmap,
     WatchNode,
     WriteNodes,
 )
@@ -65,6 +68,9 @@ class Hands(Protocol):
     def grant(self, domid: int) -> int: ...
     def map(self, domid: int, gref: int) -> bool: ...
     def bind(self, domid: int, port: int | None) -> int | None: ...
+    def unmap(self, gref: int) -> None: ...
+    def unbind(self, port: int) -> None: ...
+    def revoke(self, gref: int) -> bool: ...
     def read_node(self, path: str) -> str | None: ...
     def write_nodes(self, nodes: tuple[tuple[str, str], ...]) -> None: ...
     def watch_node(self, path: str) -> None: ...
@@ -86,6 +92,8 @@ class Driver:
         self._inbox: deque[Callable[[Any], Any]] = deque()
         self._orders: deque[tuple[int, bytes, int]] = deque()
         self._running_order = 0
+        self._closing_order = 0
+        self._opening_order = 0
         self._take: dict[type, Callable[[Any], Any]] = {
             Load: lambda op: hands.load(op.at, op.size),
             Store: lambda op: hands.store(op.at, op.data),
@@ -93,6 +101,9 @@ class Driver:
             Grant: lambda op: hands.grant(op.domid),
             Map: lambda op: hands.map(op.domid, op.gref),
             Bind: lambda op: hands.bind(op.domid, op.port),
+            Unmap: lambda op: hands.unmap(op.gref),
+            Unbind: lambda op: hands.unbind(op.port),
+            Revoke: lambda op: hands.revoke(op.gref),
             ReadNode: lambda op: hands.read_node(op.path),
             WriteNodes: lambda op: hands.write_nodes(op.nodes),
             WatchNode: lambda op: hands.watch_node(op.path),
@@ -114,11 +125,17 @@ class Driver:
         self._inbox.append(lambda machine: machine.expired())
 
     def order(self, number: int, do: str, packet: bytes = b"", locality: int = 0) -> None:
-        """Order a frontend to ``send`` a packet or to ``cancel`` the running one."""
+        """Order the machine to ``send``, ``cancel``, ``close`` or ``reconnect``."""
         if do == "send":
             self._orders.append((number, packet, locality))
         elif do == "cancel":
             self._inbox.append(lambda machine: machine.cancel())
+        elif do == "close":
+            self._closing_order = number
+            self._inbox.append(lambda machine: machine.close())
+        elif do == "reconnect":
+            self._opening_order = number
+            self._inbox.append(lambda machine: machine.reopen())
 
     def step(self) -> bool:
         """Take one step or input; return whether there was one to take."""
@@ -130,7 +147,7 @@ class Driver:
             result = self._take[type(operation)](operation)
             self.machine = self.machine.after(result)
             return True
-        return bool(self._orders) and self._next_order()
+        return self._next_order()
 
     def finish_work(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the TPM; say if it came to an end."""
@@ -152,7 +169,18 @@ class Driver:
         self._hands.deliver(self._running_order, operation.answer, "")
 
     def _next_order(self) -> bool:
-        if self.machine.down:
+        """Report on an order that has come to its end, or begin the next."""
+        if self._closing_order and self.machine.down:
+            self._hands.deliver(self._closing_order, Answer("closed"), "")
+            self._closing_order = 0
+            return True
+        if self._opening_order and self.machine.ready:
+            self._hands.deliver(self._opening_order, Answer("connected"), "")
+            self._opening_order = 0
+            return True
+        if not self._orders:
+            return False
+        if self.machine.leaves:
             number, _, _ = self._orders.popleft()
             self._hands.deliver(number, Answer("refused"), "not connected")
             return True

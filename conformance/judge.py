@@ -17,6 +17,7 @@ from conformance.rules import RULES, Finding, Rule
 from conformance.scene import Scene
 from conformance.trace import TraceReader
 from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
 
 #: What a target that falls silent after the stimulus owes the case.
 OWED = frozenset(
@@ -26,6 +27,8 @@ OWED = frozenset(
         "a result",
         "Connected of the backend",
         "Connected of the frontend",
+        "Closed of the frontend",
+        "the backend to let go",
         "nodes of the frontend",
     }
 )
@@ -115,47 +118,83 @@ class Judge:
     """
     Judges the events of one trace, as they come.
 
+    Each connection has a scene and rules of its own; what they find is one result.
+
     :param only: ids of the clauses to judge; all if left out.
     """
 
     def __init__(self, header: trace.Header, only: Iterable[str] | None = None) -> None:
-        self.scene = Scene(header)
         self.line = 1
+        self.scenes: list[Scene] = []
         self._header = header
+        self._only = frozenset(RULES if only is None else only)
+        self._rules: list[Rule] = []
         self._case_clause = header.case.split("/")[0]
         self._case_findings: list[Finding] = []
         self._trouble = ""
         self._spoilt = False
         self._note = ""
         self._phase = ""
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            **self.scene.handlers,
+        self._handlers: dict[type, Callable[[Any], None]] = {}
+        self._connect(Place(header.frontend, header.backend, header.device))
+        self._handlers = {
+            **self.scenes[0].handlers,
             trace.Silence: self._silence,
             trace.Exit: self._exit,
             trace.Trouble: self._blame_adapter,
             trace.Phase: self._enter,
         }
-        chosen = set(RULES if only is None else only)
+
+    def _connect(self, place: Place) -> None:
+        """One more connection: a scene and its rules."""
+        scene = Scene(self._header, place, self.scenes)
+        if scene is not self.scenes[0]:
+            scene.family, scene.phase = self.scenes[0].family, self.scenes[0].phase
         known = clauses.load()
-        self._rules = [
-            RULES[clause](self.scene, role, lambda: self.line)
+        self._rules += [
+            RULES[clause](scene, role, lambda: self.line)
             for clause in RULES
-            if clause in chosen
-            for role in sorted(self.scene.judged)
+            if clause in self._only
+            for role in sorted(scene.judged)
             if known[clause].role in ("both", role.value)
         ]
 
     def feed(self, event: trace.AnyEvent) -> None:
-        """Take in one event."""
+        """
+        Take in one event.
+
+        :raises ValueError: it is of a connection that there is not.
+        """
         self.line += 1
+        if event.c:
+            self._feed_further(event)
+            return
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
 
+    def _feed_further(self, event: trace.AnyEvent) -> None:
+        """Take in an event of another connection than the first."""
+        if isinstance(event, trace.Connection) and event.c == len(self.scenes):
+            self._connect(Place(event.frontend, self._header.backend, event.device))
+        elif event.c >= len(self.scenes):
+            raise ValueError(f"connection {event.c} was never announced")
+        elif isinstance(event, trace.Silence):
+            self._silence(event)
+        else:
+            self.scenes[event.c].feed(event)
+
     def finish(self, path: str = "", *, complete: bool = True) -> Judgement:
         """The trace is over; weigh what was found."""
-        self.scene.end()
-        results = {(rule.clause, rule.role): self._weigh(path, rule) for rule in self._rules}
+        for scene in self.scenes:
+            scene.end()
+        results: dict[tuple[str, Role], ClauseResult] = {}
+        for rule in self._rules:
+            found = self._weigh(path, rule)
+            if (known := results.get((rule.clause, rule.role))) is None:
+                results[rule.clause, rule.role] = found
+            else:
+                known.add(found)
         for (clause, _), result in results.items():
             if clause == self._case_clause:
                 self._weigh_case(path, result)
@@ -169,7 +208,7 @@ class Judge:
             complete=complete,
             trouble=self._trouble,
             setup_failed=self._note,
-            tpm=self.scene.family.value,
+            tpm=self.scenes[0].family.value,
         )
 
     def _weigh(self, path: str, rule: Rule) -> ClauseResult:
@@ -194,17 +233,21 @@ class Judge:
             result.unclear = f"trouble with the adapter: {self._trouble}"
 
     def _enter(self, event: trace.Phase) -> None:
-        self.scene.feed(event)
+        self._feed_all(event)
         self._phase = event.name
         self._note = event.note or self._note
 
+    def _feed_all(self, event: trace.AnyEvent) -> None:
+        """An event that concerns every connection."""
+        for scene in self.scenes:
+            scene.feed(event)
+
     def _blame_adapter(self, event: trace.Trouble) -> None:
-        self.scene.feed(event)
         self._trouble = self._trouble or event.what
         self._spoilt = self._spoilt or self._phase != "end"  # afterwards the case is played
 
     def _silence(self, event: trace.Silence) -> None:
-        self.scene.feed(event)
+        self.scenes[event.c].feed(event)
         if self._phase in ("stimulus", "fence") and event.awaited in OWED:
             how = "and rests" if event.certain else f"within {event.seconds:g} s"
             if not self._case_findings:
@@ -212,7 +255,7 @@ class Judge:
                 self._case_findings.append(Finding(event.awaited, happened, self.line))
 
     def _exit(self, event: trace.Exit) -> None:
-        self.scene.feed(event)
+        self._feed_all(event)
         if self._phase in ("stimulus", "fence"):
             happened = f"the target ended: {event.how}"
             self._case_findings.append(Finding("the target goes on", happened, self.line))

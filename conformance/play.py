@@ -37,13 +37,14 @@ def play(case: Case, link: Link, scale: float) -> str:
     """
     recorder = link.recorder
     recorder.event("target", tpm=link.family.value, can=",".join(sorted(link.can)))
-    if case.needs and case.needs not in link.can:
-        return f"the target does not declare the capability {case.needs!r}"
+    missing = sorted(set(filter(None, case.needs.split(","))) - link.can)
+    if missing:
+        return f"the target does not declare the capability {missing[0]!r}"
     tester_type = FrontendTester if case.role is Role.BACKEND else BackendTester
     recorder.event("phase", name="setup")
     note = ""
     try:
-        case.play(tester_type(link, scale))
+        case.play(tester_type(link.first, scale))
     except SetupFailed as failed:
         note = str(failed)
     except TargetSilent:

@@ -16,6 +16,7 @@ Listeners are plain functions, kept by the name of what they listen to:
 - ``answer(request, answer)``: an answer, as its frontend can find it
 - ``node(role, name, value, by)``: a node of ``role``'s directory changed
 - ``mapped(by, ok, gref)``, ``bound(by, ok, remote)``, ``order(order)``, ``result(result)``
+- ``granted(gref)``, ``revoked(gref, ok)``, ``unmapped(by, gref)``, ``unbound(by)``
 - ``phase(name)``, ``silence(silence)``, ``exit(how)``, ``end()``
 """
 
@@ -53,11 +54,14 @@ class Scene:
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
     :ivar nodes: committed node texts by (role of the directory, name).
+    :ivar all: the scenes of all connections of the trace, this one included.
     :ivar handlers: what takes in each type of event; other types mean nothing.
     """
 
-    def __init__(self, header: trace.Header) -> None:
+    def __init__(self, header: trace.Header, place: Place, all: list["Scene"]) -> None:
         self.header = header
+        self.all = all
+        all.append(self)
         self.judged = frozenset(Role(name) for name in header.judged)
         self.page = bytearray(page.PAGE_SIZE)
         self.shared = False
@@ -75,7 +79,7 @@ class Scene:
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
-        self._place = Place(header.frontend, header.backend, header.device)
+        self._place = place
         self.handlers: dict[type, Callable[[Any], None]] = {
             trace.Target: self._target,
             trace.Load: self._load,
@@ -164,7 +168,8 @@ class Scene:
 
     def _store(self, event: trace.Store) -> None:
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
-        if by not in self.judged:
+        # Where both are judged, the frontend's store may cross an answer: that was first.
+        if by not in self.judged or (by is FRONTEND and self._answer_due):
             self._settle()
         self._written(by, event.at, data, dated=True)
 
@@ -264,22 +269,30 @@ class Scene:
 
     def _grant(self, event: trace.Grant) -> None:
         """A page granted by the frontend is a new one, and nobody else's yet."""
-        if event.on and _ROLES[event.by] is FRONTEND:
+        if not event.on:
+            self._tell("revoked", event.gref, event.ok)
+        elif _ROLES[event.by] is FRONTEND:
             self.page[:] = bytes(page.PAGE_SIZE)
             self.shared = False
+            self.seen = {FRONTEND: None, BACKEND: None}
             self.request = self.last_answer = None
             self._awaits_look = None
             self._answer_due = self._unanswered = False
+            self._tell("granted", event.gref)
 
     def _map(self, event: trace.Map) -> None:
-        if event.on and event.ok:
+        if not event.on:
+            self._tell("unmapped", _ROLES[event.by], event.gref)
+            return
+        if event.ok:
             self.shared = True
-        if event.on:
-            self._tell("mapped", _ROLES[event.by], event.ok, event.gref)
+        self._tell("mapped", _ROLES[event.by], event.ok, event.gref)
 
     def _bind(self, event: trace.Bind) -> None:
         if event.on:
             self._tell("bound", _ROLES[event.by], event.ok, event.remote)
+        else:
+            self._tell("unbound", _ROLES[event.by])
 
     def _node(self, event: trace.Node) -> None:
         key = (event.by, event.tx)

@@ -105,12 +105,20 @@ class Notify(Event, tag="notify", kw_only=True):
     count: int
 
 
+class Connection(Event, tag="connection", kw_only=True):
+    """A further connection of the same backend has come into being: its device."""
+
+    frontend: int
+    device: int
+
+
 class Grant(Event, tag="grant", kw_only=True):
-    """A page was granted (``on``) or revoked by ``by``."""
+    """``by`` granted a page (``on``) or asked for it back; ``ok`` tells the result."""
 
     by: RoleName
     gref: int
     on: bool = True
+    ok: bool = True
 
 
 class Map(Event, tag="map", kw_only=True):
@@ -223,6 +231,7 @@ AnyEvent = (
     | Store
     | Sample
     | Notify
+    | Connection
     | Grant
     | Map
     | Bind

@@ -7,7 +7,7 @@ for the next; there will be none, because the frontend waits for the answer.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from conformance.targets import Target
 from conformance.targets.standin import StandIn
@@ -19,7 +19,7 @@ from vtpm_ref.xenbus import Place
 class DropsLongRequests(Backend):
     """The reference backend, but for one step."""
 
-    def after(self, result: Any = None) -> Backend:
+    def after(self, result: Any = None) -> Self:
         """Having sampled the header of a request that is too long, rest."""
         sampled = self.step is Step.SAMPLE and isinstance(result, bytes)
         if sampled and Header.unpack(result).length > 4088:

@@ -8,23 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
 from pathlib import Path
-from threading import Thread
-from typing import Literal
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser
 
+from tests.browser import look_at, served
 from tests.docs_support import ROOT, SPEC, copy_of_pages, sphinx, spoil
 
 PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets", "connecting"]
-PAGES += ["adapter", "clauses"]
+PAGES += ["cancellation", "locality", "adapter", "clauses"]
+PAGES += ["checklist-frontend", "checklist-backend"]
+PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
+PAGES += ["history", "extra-pages"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
@@ -40,8 +37,6 @@ EXAMPLES = {
 
 #: Forms that one of the two runners does not see, or reports at a wrong line.
 BANNED = re.compile(r":::|\{testcode\}|\{testoutput\}|\{testsetup\}|\{eval-rst\}|:options:")
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 def page_text(name: str) -> str:
@@ -227,58 +222,6 @@ def test_clauses_json_stands_beside_the_html(html: Path) -> None:
     }
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve ``folder`` on the loopback interface; yield the address."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def look_at(home: str, pages: list[str]) -> list[str]:
-    """Open the pages at ``home`` in Chromium, in four ways each; return what went wrong."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("not run: apt-get install chromium")
-    from playwright.sync_api import Route, ViewportSize, sync_playwright
-
-    trouble: list[str] = []
-    schemes: list[Literal["light", "dark"]] = ["light", "dark"]
-
-    def pass_on(route: Route) -> None:
-        if route.request.url.startswith((home, "data:")):
-            route.continue_()
-        else:
-            trouble.append(f"request to {route.request.url}")
-            route.abort()
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for scheme, (width, height) in product(schemes, ((1280, 900), (390, 844))):
-            size: ViewportSize = {"width": width, "height": height}
-            tab = browser.new_page(color_scheme=scheme, viewport=size)
-            tab.route("**/*", pass_on)
-            tab.on("console", lambda said: trouble.append(f"console: {said.text}"))
-            tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-            for name in pages:
-                tab.goto(f"{home}{name}.html")
-                wide = tab.evaluate("document.documentElement.scrollWidth")
-                if wide > width:
-                    trouble.append(f"{name} is {wide} wide on {width}, {scheme}")
-            tab.close()
-        browser.close()
-    return trouble
-
-
 def test_a_browser_shows_every_page_from_files_without_the_network(html: Path) -> None:
     assert look_at(f"{html.as_uri()}/", PAGES) == []
 
@@ -291,6 +234,8 @@ def test_a_browser_shows_every_page_from_a_server_without_another(html: Path) ->
 def test_the_browser_notices_a_page_that_reaches_out_is_too_wide_or_fails(tmp_path: Path) -> None:
     body = (
         '<img src="http://192.0.2.1/far.png"><div style="width: 500px">wide</div>'
+        '<div class="picture-box" style="width: 100px; overflow: auto">'
+        '<div style="width: 200px">picture</div></div>'
         "<script>console.error('said'); throw new Error('thrown');</script>"
     )
     (tmp_path / "bad.html").write_text(f"<!doctype html>{body}", encoding="utf-8")
@@ -301,6 +246,7 @@ def test_the_browser_notices_a_page_that_reaches_out_is_too_wide_or_fails(tmp_pa
     assert "request to http://192.0.2.1/far.png" in found
     assert "console: said" in found
     assert "error: thrown" in found
+    assert "bad has a picture too wide for 390, dark" in found
     assert [line for line in found if "wide on" in line] == [
         "bad is 508 wide on 390, light",
         "bad is 508 wide on 390, dark",

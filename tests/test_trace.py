@@ -60,11 +60,20 @@ def fields(event: trace.AnyEvent) -> dict[str, object]:
 EVENTS: list[tuple[type[trace.Event], dict[str, Any], dict[str, object]]] = [
     (trace.Target, {"tpm": "2.0"}, {"tpm": "2.0", "can": ""}),
     (trace.Target, {"tpm": "1.2", "can": "orders"}, {"tpm": "1.2", "can": "orders"}),
-    (trace.Grant, {"by": "frontend", "gref": 8}, {"by": "frontend", "gref": 8, "on": True}),
+    (
+        trace.Connection,
+        {"frontend": 2, "device": 0},
+        {"frontend": 2, "device": 0},
+    ),
     (
         trace.Grant,
-        {"by": "frontend", "gref": 8, "on": False},
-        {"by": "frontend", "gref": 8, "on": False},
+        {"by": "frontend", "gref": 8},
+        {"by": "frontend", "gref": 8, "on": True, "ok": True},
+    ),
+    (
+        trace.Grant,
+        {"by": "frontend", "gref": 8, "on": False, "ok": False},
+        {"by": "frontend", "gref": 8, "on": False, "ok": False},
     ),
     (
         trace.Map,

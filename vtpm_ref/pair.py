@@ -7,33 +7,26 @@ The judge drives the machines itself, with a recorder in between.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from vtpm_ref import page
 from vtpm_ref.backend import Backend
 from vtpm_ref.frontend import Frontend
+from vtpm_ref.ground import Ground
 from vtpm_ref.states import Role
 from vtpm_ref.steps import (
     Abort,
     Answer,
-    Bind,
     Deliver,
     Execute,
-    Grant,
-    Load,
-    Map,
-    Notify,
-    ReadNode,
+    Operation,
     Store,
-    WatchNode,
     WriteNodes,
     name_field,
 )
 
 #: A TPM as the pair sees it: a request in, a response or ``None`` out.
 Tpm = Callable[[bytes], bytes | None]
-
-_GREF = 8
-_PORT = 1
 
 
 def describe_store(at: int, data: bytes) -> str:
@@ -45,7 +38,7 @@ def describe_store(at: int, data: bytes) -> str:
 
 class Pair:
     """
-    Both reference machines, a page, a handful of nodes, and what was done.
+    Both reference machines, the ground between them, and what was done.
 
     :ivar stores: one line for each store to the page.
     :ivar nodes_written: one line for each write to xenstore.
@@ -54,9 +47,7 @@ class Pair:
     def __init__(self) -> None:
         self.frontend = Frontend()
         self.backend = Backend()
-        self.memory = bytearray(page.PAGE_SIZE)
-        self.nodes: dict[str, str] = {}
-        self.watches: list[tuple[Role, str]] = []
+        self.ground = Ground(window=page.PAGE_SIZE)
         self.stores: list[str] = []
         self.nodes_written: list[str] = []
         self._answer: Answer | None = None
@@ -83,68 +74,64 @@ class Pair:
         self.settle()
         return self._answer or Answer("timed-out")
 
+    def close(self) -> None:
+        """Let the frontend close, and both sides go on until both wait."""
+        self.frontend = self.frontend.close()
+        self.settle()
+
+    def reopen(self) -> None:
+        """Let a frontend that has closed connect again."""
+        self.frontend = self.frontend.reopen()
+        self.settle()
+
     def settle(self) -> None:
-        """Let each side go on until both wait."""
-        while self._step(Role.BACKEND) or self._step(Role.FRONTEND):
+        """Let each side go on until both wait and nothing is on its way."""
+        while self._step(Role.BACKEND) or self._step(Role.FRONTEND) or self._bring():
             pass
 
     def _step(self, role: Role) -> bool:
-        machine: Frontend | Backend = self.backend if role is Role.BACKEND else self.frontend
-        operation = machine.operation
+        operation = self._machine(role).operation
         if operation is None:
             return False
-        result = self._take(role, operation)
-        if role is Role.BACKEND:
-            self.backend = self.backend.after(result)
-        else:
-            self.frontend = self.frontend.after(result)
-        self._afterwards(role, operation)
-        return True
-
-    def _take(self, role: Role, operation: object) -> bytes | str | int | bool | None:
-        """Take one step on the page and on xenstore; return its result."""
+        self._note(role, operation)
+        result: object = None
         match operation:
-            case Load(at, size):
-                return bytes(self.memory[at : at + size])
-            case Store(at, data):
-                self.memory[at : at + len(data)] = data
-                self.stores.append(f"{role.value} {describe_store(at, data)}")
-            case ReadNode(path):
-                return self.nodes.get(path)
-            case WriteNodes(nodes):
-                self.nodes.update(nodes)
-                said = ", ".join(f"{path.rsplit('/', 1)[1]} = {text}" for path, text in nodes)
-                self.nodes_written.append(f"{role.value} {said}")
-            case WatchNode(path):
-                self.watches.append((role, path))
+            case Execute(packet, _):
+                self.backend = self.backend.after()
+                self.backend = self.backend.completed(self._respond(packet))
+                return True
             case Deliver(answer):
                 self._answer = answer
-            case Grant():
-                return _GREF
-            case Bind():
-                return _PORT
-            case Map():
-                return True
-        return None
-
-    def _afterwards(self, role: Role, operation: object) -> None:
-        """Bring what the step caused to the other machine."""
-        match operation:
-            case Notify() if role is Role.FRONTEND:
-                self.backend = self.backend.event()
-            case Notify():
-                self.frontend = self.frontend.event()
-            case Execute(packet, _):
-                self.backend = self.backend.completed(self._respond(packet))
             case Abort():
-                self.backend = self.backend.completed(None)
-            case WriteNodes(nodes):
-                for path, _ in nodes:
-                    self._fire(path)
+                pass
+            case _:
+                self.ground, result = self.ground.take(role, operation)
+        self._become(self._machine(role).after(result))
+        return True
 
-    def _fire(self, path: str) -> None:
-        for role, watched in self.watches:
-            if path == watched and role is Role.BACKEND:
-                self.backend = self.backend.changed(path)
-            elif path == watched:
-                self.frontend = self.frontend.changed(path)
+    def _machine(self, role: Role) -> Frontend | Backend:
+        return self.backend if role is Role.BACKEND else self.frontend
+
+    def _become(self, machine: Frontend | Backend) -> None:
+        if isinstance(machine, Frontend):
+            self.frontend = machine
+        else:
+            self.backend = machine
+
+    def _note(self, role: Role, operation: Operation) -> None:
+        match operation:
+            case Store(at, data):
+                self.stores.append(f"{role.value} {describe_store(at, data)}")
+            case WriteNodes(nodes):
+                said = ", ".join(f"{path.rsplit('/', 1)[1]} = {text}" for path, text in nodes)
+                self.nodes_written.append(f"{role.value} {said}")
+
+    def _bring(self) -> bool:
+        """Bring what has happened to whom it concerns; whether there was anything."""
+        ground = self.ground
+        self.ground = replace(ground, events=frozenset(), changes=frozenset())
+        for role in ground.events:
+            self._become(self._machine(role).event())
+        for role, path in sorted(ground.changes):
+            self._become(self._machine(role).changed(path))
+        return bool(ground.events or ground.changes)

@@ -65,6 +65,31 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmap:
+    """Give up the mapping of page ``gref``; nothing of it is touched afterwards."""
+
+    gref: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Close one's own ``port``."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """
+    Take the grant of one's own page ``gref`` back.
+
+    Result: whether that was possible; a page that is mapped cannot be taken back.
+    """
+
+    gref: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReadNode:
     """Read the xenstore node ``path``.  Result: its text, ``None`` if absent."""
 
@@ -104,7 +129,8 @@ class Answer:
     What became of a request, as its user sees it.
 
     :param outcome: ``response``; ``cancelled`` (no response came);
-        ``failed`` (what came could not be taken); ``timed-out``; ``refused``.
+        ``failed`` (what came could not be taken); ``timed-out``; ``refused``;
+        of an order to close or to connect ``closed`` or ``connected``.
     :param packet: the response, empty for every other outcome.
     """
 
@@ -126,6 +152,9 @@ Operation = (
     | Grant
     | Map
     | Bind
+    | Unmap
+    | Unbind
+    | Revoke
     | ReadNode
     | WriteNodes
     | WatchNode

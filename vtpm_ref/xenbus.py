@@ -55,10 +55,14 @@ class Place:
         return f"/local/domain/{self.frontend_id}/device/{DEVICE}/{self.device_id}"
 
     @property
+    def backend_home(self) -> str:
+        """Absolute path of the directory that holds those of all its frontends."""
+        return f"/local/domain/{self.backend_id}/backend/{DEVICE}"
+
+    @property
     def backend_dir(self) -> str:
         """Absolute path of the backend's nodes."""
-        home = f"/local/domain/{self.backend_id}/backend/{DEVICE}"
-        return f"{home}/{self.frontend_id}/{self.device_id}"
+        return f"{self.backend_home}/{self.frontend_id}/{self.device_id}"
 
     def path(self, role: Role, node: str) -> str:
         """Absolute path of ``node`` in the directory of ``role``."""
@@ -96,6 +100,15 @@ PUBLISHED = ("ring-ref", "event-channel", "feature-protocol-v2")
 
 #: Frontend states in which a backend connects (clause connecting.backend-connects).
 FRONTEND_READY = frozenset({XenbusState.INITIALISED, XenbusState.CONNECTED})
+
+#: Frontend states in which a backend lets go; no state node at all is another.
+FRONTEND_GONE = frozenset({XenbusState.UNKNOWN, XenbusState.INITIALISING, XenbusState.CLOSED})
+
+#: Backend states in which a frontend closes (clause closing.frontend-follows).
+BACKEND_CLOSES = frozenset({XenbusState.CLOSING, XenbusState.CLOSED})
+
+#: Backend states in which it may still hold the frontend's page.
+BACKEND_HOLDS = frozenset({XenbusState.CONNECTED, XenbusState.CLOSING})
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,18 @@
 
 from conformance.cases import (
     cancellation,
+    closing,
     connecting,
     exchange,
     locality,
+    long_packets,
+    nodes,
     packets,
+    robustness,
+    several,
     shared_page,
     states,
+    time_limits,
 )
 from conformance.cases.base import CASES, Case
 
@@ -16,10 +22,16 @@ __all__ = [
     "CASES",
     "Case",
     "cancellation",
+    "closing",
     "connecting",
     "exchange",
     "locality",
+    "long_packets",
+    "nodes",
     "packets",
+    "robustness",
+    "several",
     "shared_page",
     "states",
+    "time_limits",
 ]

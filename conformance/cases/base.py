@@ -21,7 +21,7 @@ class Case:
     :param role: the role of the target.
     :param play: called with the tester; does, and never judges.
     :param about: one line for lists, the docstring of ``play``.
-    :param needs: capability that the target has to declare, or empty.
+    :param needs: capabilities that the target has to declare, separated by commas.
     """
 
     id: str

@@ -82,7 +82,8 @@ class Machine:
     def _arguments(memory: int, monitor: int, line: int, log: int) -> list[str]:
         return shlex.split(
             f"-accel tcg,thread=single,tb-size=256 -cpu qemu64 -smp 1 -m {MEMORY}"
-            f" -object memory-backend-file,id=ram,size={MEMORY}M,mem-path=/proc/self/fd/{memory},share=on"
+            f" -object memory-backend-file,id=ram,size={MEMORY}M,share=on"
+            f",mem-path=/proc/self/fd/{memory}"
             " -machine pc,memory-backend=ram -nodefaults -no-user-config -display none -no-reboot"
             f" -chardev socket,id=monitor,fd={monitor} -mon chardev=monitor,mode=control"
             f" -add-fd fd={log},set=1 -chardev file,id=serial,path=/dev/fdset/1,append=on"

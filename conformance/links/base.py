@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """
-What every live link gives the tester: a page, events, xenstore, a target.
+What every live link gives the tester: a target, memory, events, xenstore.
 
-The tester plays the role that is not judged.  Whatever it does through a link
-is recorded before the target can see it.
+Grants, ports and nodes are handed out here, to the tester and to the target
+alike, and each of it is recorded.  What the tester does with one page and one
+port is in ``conformance.links.connection``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conformance.errors import SetupFailed
+from conformance.links.connection import Connection
 from conformance.links.xenstore import TOOLSTACK, XenStore
 from conformance.recorder import Recorder
 from vtpm_ref.packet import Family
@@ -35,17 +36,18 @@ class Link:
     A target, and the ground it shares with the tester.
 
     :param judged: the role of the target.
+    :param place: the device that the first connection belongs to.
     :param recorder: where everything goes; its header is written already.
 
+    :ivar connections: one for each frontend; there is always the first.
     :ivar results: outcome of each order that has one, by its number.
     :ivar exited: how the target ended, or ``None`` while it runs.
-    :ivar events: notifications from the target that the tester has not taken.
     """
 
     #: Number of pages that can be granted.
     PAGES = 64
     #: Number of event channel ports.
-    PORTS = 32
+    PORTS = 64
 
     def __init__(self, judged: Role, place: Place, recorder: Recorder) -> None:
         self.judged = judged
@@ -56,17 +58,17 @@ class Link:
         self.can: frozenset[str] = frozenset()
         self.results: dict[int, Outcome] = {}
         self.exited: str | None = None
-        self.events = 0
+        self.connections: list[Connection] = []
         self.store_ = XenStore(self._observe)
         self._granted: dict[int, tuple[int, int]] = {}
         self._mapped: set[tuple[Role, int]] = set()
         self._ports: dict[int, tuple[int, int]] = {}
+        self._transactions: dict[tuple[int, int], int] = {}
         self._next_gref = 8
         self._next_port = 1
         self._next_order = 1
-        self.page: memoryview | None = None
         self.memory = memoryview(self._make_memory())
-        self._make_nodes()
+        self._connect(place)
 
     # What a kind of link provides.
 
@@ -84,26 +86,37 @@ class Link:
     def stop(self) -> None:
         """End the target and give back what it used; safe to call twice."""
 
-    def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
+    def wait(
+        self,
+        ready: Callable[[], bool],
+        limit: float,
+        awaited: str,
+        connection: Connection | None = None,
+    ) -> bool:
         """
         Let the target go on until ``ready()``, for at most ``limit`` seconds.
 
         :param awaited: what for, in words; recorded when it does not come.
+        :param connection: where it should come from; the first if left out.
         :return: whether ``ready()`` came true.
         """
         raise NotImplementedError
 
-    def silence(self, awaited: str, seconds: float) -> None:
+    def silence(self, awaited: str, seconds: float, connection: Connection | None = None) -> None:
         """Record that ``awaited`` did not come; what a wait does that ends so."""
         self.recorder.event(
-            "silence", awaited=awaited, seconds=seconds, certain=self._nothing_can_come()
+            "silence",
+            connection.number if connection else 0,
+            awaited=awaited,
+            seconds=seconds,
+            certain=self._nothing_can_come(),
         )
 
     def _nothing_can_come(self) -> bool:
         """Whether the target will never do anything again by itself."""
         return self.exited is not None
 
-    def settle(self, limit: float, *, nodes: bool = False) -> None:
+    def settle(self, connection: Connection, limit: float, *, nodes: bool = False) -> None:
         """
         Let the target take the event that was sent to it.
 
@@ -112,7 +125,11 @@ class Link:
         """
         raise NotImplementedError
 
-    def _signal(self) -> None:
+    def expire(self) -> bool:
+        """Let the time pass that the target waits at most; ``False`` if nothing can do that."""
+        return False
+
+    def signal(self, connection: Connection) -> None:
         """Bring one event to the target."""
         raise NotImplementedError
 
@@ -120,105 +137,85 @@ class Link:
         """Bring an order to the target."""
         raise NotImplementedError
 
-    # What the tester does, the same over every link.
+    def _meet(self, connection: Connection) -> None:
+        """A further frontend has come into being; most targets see that in xenstore."""
+
+    # Connections and orders.
 
     @property
-    def domid(self) -> int:
-        """The tester's domid."""
-        return self._domid(self.tester)
+    def first(self) -> Connection:
+        """The connection that every link has."""
+        return self.connections[0]
 
-    def load(self, at: int, size: int) -> bytes:
-        """Load bytes of the page, as the tester's role."""
-        data = bytes(self._page[at : at + size])
-        self.recorder.load(self.tester, at, data)
-        return data
+    def another(self) -> Connection:
+        """One more frontend, in a domain of its own, for a target that serves many."""
+        connection = self._connect(self._further_place(len(self.connections)))
+        self._meet(connection)
+        return connection
 
-    def store(self, at: int, data: bytes) -> None:
-        """Store bytes into the page, as the tester's role."""
-        self.recorder.store(self.tester, at, data)
-        self._page[at : at + len(data)] = data
+    def _further_place(self, number: int) -> Place:
+        first = self.place
+        return Place(first.frontend_id + number, first.backend_id, first.device_id)
 
-    def sample(self) -> None:
-        """Look at the whole page from outside."""
-        self.recorder.sample(bytes(self._page))
+    def connection_of(self, named: str, number: int) -> Connection:
+        """The connection that a ``domid``, a ``gref`` or a ``port`` of the target belongs to."""
+        if named == "gref":
+            domid = self._granted.get(number, (0, 0))[0]
+        else:
+            domid = number if named == "domid" else self._ports.get(number, (0, 0))[1]
+        return next((c for c in self.connections if c.place.frontend_id == domid), self.first)
 
-    def notify(self) -> None:
-        """Notify the target."""
-        self.recorder.notify(self.tester)
-        self._signal()
+    def _connect(self, place: Place) -> Connection:
+        connection = Connection(self, place, len(self.connections))
+        self.connections.append(connection)
+        if connection.number:
+            self.recorder.event(
+                "connection", connection.number, frontend=place.frontend_id, device=place.device_id
+            )
+        self._make_nodes(place)
+        return connection
 
     def order(self, do: str, packet: bytes = b"", locality: int = 0) -> int:
-        """Give a frontend an order; return its number."""
+        """Give the target an order; return its number."""
         number = self._next_order
         self._next_order += 1
         self.recorder.event("order", id=number, do=do, packet=packet.hex(), locality=locality)
         self._order(number, do, packet, locality)
         return number
 
-    def read(self, role: Role, node: str) -> str | None:
-        """Read a node of ``role``'s directory, as the tester's domain."""
-        return self.store_.read(self.domid, self.place.path(role, node))
-
-    def write(self, nodes: dict[str, str], *, transaction: bool = False) -> None:
-        """Write nodes into the tester's own directory."""
-        tx = self.store_.start(self.domid) if transaction else 0
-        for node, text in nodes.items():
-            self.store_.write(self.domid, self.place.path(self.tester, node), text, tx)
-        if transaction:
-            self.store_.end(self.domid, tx, commit=True)
-
-    def grant_page(self) -> int:
-        """Grant the target a page of zeroes and use it; return its reference."""
-        gref = self.grant(self.tester)
-        if gref is None:
-            raise SetupFailed("the link has no page left")
-        self.page = self._page_of(gref)
-        self.page[:] = bytes(PAGE_SIZE)
-        return gref
-
-    def allocate_port(self) -> int:
-        """Allocate a port that the target can bind; return it."""
-        port = self.bind(self.tester, self._domid(self.judged), None)
-        if port is None:
-            raise SetupFailed("the link has no port left")
-        return port
-
-    def map_page(self, gref: int) -> bool:
-        """Map a page that the target granted and use it, if it did."""
-        possible = self.map(self.tester, gref, self._domid(self.judged))
-        if possible:
-            self.page = self._page_of(gref)
-        return possible
-
     # Grants and ports of both roles.
 
-    def grant(self, role: Role) -> int | None:
+    def grant(self, connection: Connection, role: Role) -> int | None:
         """A new page, granted by ``role`` to its peer; ``None`` if there is none left."""
         gref = self._next_gref
         if gref >= self.PAGES:
             return None
         self._next_gref += 1
-        self._granted[gref] = (self._domid(role), self._domid(role.peer))
-        self.recorder.event("grant", by=role.value, gref=gref)
+        self._granted[gref] = (connection.domid_of(role), connection.domid_of(role.peer))
+        self.recorder.event("grant", connection.number, by=role.value, gref=gref)
         return gref
 
-    def map(self, role: Role, gref: int, domid: int) -> bool:
+    def map(self, connection: Connection, role: Role, gref: int, domid: int) -> bool:
         """Whether ``role`` could map page ``gref`` of ``domid``; recorded either way."""
-        possible = self._granted.get(gref) == (domid, self._domid(role))
+        possible = self._granted.get(gref) == (domid, connection.domid_of(role))
         if possible:
             self._mapped.add((role, gref))
         why = "" if possible else "no such grant to this domain"
-        self.recorder.event("map", by=role.value, gref=gref, ok=possible, why=why)
+        self.recorder.event(
+            "map", connection.number, by=role.value, gref=gref, ok=possible, why=why
+        )
         return possible
 
-    def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
+    def bind(
+        self, connection: Connection, role: Role, domid: int, remote: int | None
+    ) -> int | None:
         """
         Bind ``role`` to port ``remote`` of ``domid``, or allocate one that it can bind.
 
         :return: ``role``'s own port; ``None`` if it was refused.
         """
-        own = self._domid(role)
-        known = domid == self._domid(role.peer)
+        own = connection.domid_of(role)
+        known = domid == connection.domid_of(role.peer)
         possible = known and (remote is None or self._ports.get(remote) == (domid, own))
         port = self._next_port if possible and self._next_port < self.PORTS else None
         if port is not None:
@@ -226,81 +223,105 @@ class Link:
             self._ports[port] = (own, domid)
         why = "" if port is not None else "no such port for this domain"
         self.recorder.event(
-            "bind", by=role.value, ok=port is not None, port=port, remote=remote, why=why
+            "bind",
+            connection.number,
+            by=role.value,
+            ok=port is not None,
+            port=port,
+            remote=remote,
+            why=why,
         )
         return port
 
-    def bind_port(self, port: int) -> bool:
-        """Bind the port that the target allocated, if it did."""
-        return self.bind(self.tester, self._domid(self.judged), port) is not None
-
-    def revoke(self, role: Role, gref: int) -> bool:
-        """``role`` takes its own grant back; the peer's mapping stays until it unmaps."""
-        if self._granted.get(gref, (None, None))[0] != self._domid(role):
+    def revoke(self, connection: Connection, role: Role, gref: int) -> bool:
+        """``role`` takes its own grant back, unless the peer still has it mapped."""
+        if self._granted.get(gref, (None, None))[0] != connection.domid_of(role):
             return False
-        del self._granted[gref]
-        self.recorder.event("grant", by=role.value, gref=gref, on=False)
-        return True
+        possible = (role.peer, gref) not in self._mapped
+        if possible:
+            del self._granted[gref]
+        self.recorder.event(
+            "grant", connection.number, by=role.value, gref=gref, on=False, ok=possible
+        )
+        return possible
 
-    def unmap(self, role: Role, gref: int) -> bool:
+    def unmap(self, connection: Connection, role: Role, gref: int) -> bool:
         """``role`` gives its own mapping up."""
         possible = (role, gref) in self._mapped
         self._mapped.discard((role, gref))
-        self.recorder.event("map", by=role.value, gref=gref, ok=possible, on=False)
+        self.recorder.event(
+            "map", connection.number, by=role.value, gref=gref, ok=possible, on=False
+        )
         return possible
 
-    def unbind(self, role: Role, port: int) -> bool:
+    def unbind(self, connection: Connection, role: Role, port: int) -> bool:
         """``role`` closes its own ``port``."""
-        possible = self._ports.get(port, (None, None))[0] == self._domid(role)
+        possible = self._ports.get(port, (None, None))[0] == connection.domid_of(role)
         if possible:
             del self._ports[port]
-        self.recorder.event("bind", by=role.value, ok=possible, port=port, on=False)
+        self.recorder.event(
+            "bind", connection.number, by=role.value, ok=possible, port=port, on=False
+        )
         return possible
 
-    @property
-    def _page(self) -> memoryview:
-        if self.page is None:
-            raise RuntimeError("a case uses the page before it is connected")
-        return self.page
-
-    def _page_of(self, gref: int) -> memoryview:
+    def page_of(self, gref: int) -> memoryview:
+        """The memory behind a grant reference."""
         return self.memory[gref * PAGE_SIZE : (gref + 1) * PAGE_SIZE]
 
-    def _domid(self, role: Role) -> int:
-        place = self.place
-        return place.frontend_id if role is Role.FRONTEND else place.backend_id
+    # Xenstore.
 
     def _observe(
         self, domid: int, op: str, path: str, value: str | None, tx: int, ok: bool
     ) -> None:
-        names = {
-            TOOLSTACK: "toolstack",
-            self.place.frontend_id: "frontend",
-            self.place.backend_id: "backend",
-        }
-        self.recorder.event("node", by=names[domid], op=op, path=path, value=value, tx=tx, ok=ok)
+        names = {TOOLSTACK: "toolstack", self.place.backend_id: "backend"}
+        self.recorder.event(
+            "node",
+            self._connection_of(domid, path, tx),
+            by=names.get(domid, "frontend"),
+            op=op,
+            path=path,
+            value=value,
+            tx=tx,
+            ok=ok,
+        )
 
-    def _make_nodes(self) -> None:
+    def _connection_of(self, domid: int, path: str, tx: int) -> int:
+        """The number of the connection that an operation is about: by path, else by domain."""
+        for connection in self.connections[1:]:
+            place = connection.place
+            if domid == place.frontend_id or path.startswith(
+                (place.frontend_dir + "/", place.backend_dir + "/")
+            ):
+                if tx:
+                    self._transactions[domid, tx] = connection.number
+                return connection.number
+        return self._transactions.get((domid, tx), 0) if tx and not path else 0
+
+    def _make_nodes(self, place: Place) -> None:
         """The toolstack's part: both directories, each with its peer's name."""
-        place, initial = self.place, str(int(XenbusState.INITIALISING))
         self.store_.own(place.frontend_dir, place.frontend_id)
         self.store_.own(place.backend_dir, place.backend_id)
-        nodes = {
-            Role.FRONTEND: {
-                "backend": place.backend_dir,
-                "backend-id": str(place.backend_id),
-                "handle": str(place.device_id),
-                "state": initial,
-            },
-            Role.BACKEND: {
-                "frontend": place.frontend_dir,
-                "frontend-id": str(place.frontend_id),
-                "handle": str(place.device_id),
-                "online": "1",
-                "uuid": "00000000-0000-4000-8000-000000000001",
-                "state": initial,
-            },
-        }
-        for role, values in nodes.items():
+        for role, values in initial_nodes(place).items():
             for node, text in values.items():
                 self.store_.write(TOOLSTACK, place.path(role, node), text)
+
+
+def initial_nodes(place: Place) -> dict[Role, dict[str, str]]:
+    """What a toolstack writes into both directories, by whose they are."""
+    initial = str(int(XenbusState.INITIALISING))
+    return {
+        Role.FRONTEND: {
+            "backend": place.backend_dir,
+            "backend-id": str(place.backend_id),
+            "handle": str(place.device_id),
+            "state": initial,
+        },
+        Role.BACKEND: {
+            "frontend": place.frontend_dir,
+            "frontend-id": str(place.frontend_id),
+            "handle": str(place.device_id),
+            "online": "1",
+            "uuid": f"00000000-0000-4000-8000-{place.frontend_id:012}",
+            "state": initial,
+        },
+    }

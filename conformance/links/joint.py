@@ -10,7 +10,8 @@ from collections.abc import Callable
 from conformance.driver import Driver
 from conformance.errors import AdapterError
 from conformance.links.base import Outcome
-from conformance.links.memory import MemoryLink
+from conformance.links.connection import Connection
+from conformance.links.memory import MemoryHands, MemoryLink
 from conformance.recorder import Recorder
 from conformance.targets import Target
 from vtpm_ref.states import Role
@@ -47,7 +48,10 @@ class Joint(MemoryLink):
         :raises AdapterError: a factory raised, or made no target.
         """
         super().start()
-        self._backend = self._make(self._make_backend, Role.BACKEND, self._signal)
+        target = self._make(self._make_backend)
+        frontend = self._drivers[0]
+        hands = MemoryHands(self.first, Role.BACKEND, frontend.event)
+        self._backend = hands.drive(target.machine, target.tpm)
 
     def stop(self) -> None:
         """See ``Link.stop``."""
@@ -80,14 +84,18 @@ class Joint(MemoryLink):
         return self._backend is not None and self._backend.working
 
     def _connected(self) -> bool:
-        return self._driver is not None and self._driver.machine.ready
+        return bool(self._drivers[0].machine.ready)
 
-    def _advance(self, driver: Driver, limit: float) -> bool:
-        backend = self._backend
+    def _drive(self, target: Target, connection: Connection) -> Driver:
+        """The frontend's driver; its events go to the backend, not to a tester."""
+        return MemoryHands(connection, self.judged, self._ring).drive(target.machine, target.tpm)
+
+    def _advance(self, limit: float) -> bool:
+        frontend, backend = self._drivers[0], self._backend
         if backend is None:
-            return driver.step()
+            return frontend.step()
         # The backend waits for its TPM only when the frontend, too, has nothing to do.
-        return driver.step() or backend.step() or backend.finish_work(limit)
+        return frontend.step() or backend.step() or backend.finish_work(limit)
 
     def _ring(self) -> None:
         if self._backend is not None:

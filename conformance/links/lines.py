@@ -18,7 +18,7 @@ PROTOCOL = 1
 #: What the judge can be asked for.
 REQUESTS = ("grant", "revoke", "map", "unmap", "bind", "unbind")
 
-_OUTCOMES = ("response", "cancelled", "refused", "failed", "timed-out", "closed")
+_OUTCOMES = ("response", "cancelled", "refused", "failed", "timed-out", "closed", "connected")
 
 
 def parse_line(line: bytes) -> dict[str, Any]:

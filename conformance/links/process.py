@@ -20,6 +20,7 @@ from typing import Any
 
 from conformance.errors import AdapterError
 from conformance.links.base import ALWAYS_EXACT, Link
+from conformance.links.connection import Connection
 from conformance.links.lines import (
     PROTOCOL,
     REQUESTS,
@@ -30,6 +31,7 @@ from conformance.links.lines import (
     parse_result,
 )
 from conformance.links.program import Outlet, Program, readable, sealed_memory
+from conformance.links.requests import Requests
 from conformance.links.xenstore_wire import StoreServer, take_messages
 from conformance.recorder import Recorder
 from vtpm_ref.page import PAGE_SIZE
@@ -64,11 +66,12 @@ class ProcessLink(Link):
         super().__init__(judged, place, recorder)
         self._command = command
         self._scale = scale
-        self._port: int | None = None
+        self._in_use: dict[int, int] = {}
         self._wait_fds: list[int] = []
         self._signal_fds: list[int] = []
         self._program: Program | None = None
         self._socket: socket.socket | None = None
+        self._requests = Requests(self)
         self._open_orders: set[int] = set()
         self._published: int | None = None
         self._ready = False
@@ -97,7 +100,8 @@ class ProcessLink(Link):
             store_fd = theirs.fileno()
             theirs.close()
         self._outlet = Outlet(ours.fileno())
-        self._server = StoreServer(self.store_, self._domid(self.judged), self._send_store)
+        domid = self.first.domid_of(self.judged)
+        self._server = StoreServer(self.store_, domid, self._send_store)
         self._poll = select.poll()
         program = self._program
         for fd in (program.stdout, program.stderr, program.pidfd, ours.fileno()):
@@ -131,59 +135,72 @@ class ProcessLink(Link):
         if self._socket is not None:
             self._socket.close()
         if self._memory_fd >= 0:
-            if self.page is not None:
-                self.page.release()
-            self.page = None
+            for connection in self.connections:
+                connection.release()
             self.memory.release()
             self._map.close()
             os.close(self._memory_fd)
             self._memory_fd = -1
 
-    def silence(self, awaited: str, seconds: float) -> None:
+    def silence(self, awaited: str, seconds: float, connection: Connection | None = None) -> None:
         """See ``Link.silence``; a target that is silent need not be told that it hangs."""
         self._silent = True
-        super().silence(awaited, seconds)
+        super().silence(awaited, seconds, connection)
 
-    def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
+    def wait(
+        self,
+        ready: Callable[[], bool],
+        limit: float,
+        awaited: str,
+        connection: Connection | None = None,
+    ) -> bool:
         """See ``Link.wait``."""
         self._wakes = 0
         deadline = time.monotonic() + limit
         while not ready():
             rest = deadline - time.monotonic()
             if rest <= 0 or self.exited is not None:
-                self.silence(awaited, limit)
+                self.silence(awaited, limit, connection)
                 return False
             self._pump(rest)
         return True
 
-    def settle(self, limit: float, *, nodes: bool = False) -> None:
+    def settle(self, connection: Connection, limit: float, *, nodes: bool = False) -> None:
         """See ``Link.settle``; until it has read its eventfd, or followed its watch."""
         deadline = time.monotonic() + min(limit, 0.5 * self._scale)
         while self.exited is None and time.monotonic() < deadline:
-            if not (self._owes_read if nodes else self._event_pending()):
+            if not (self._owes_read if nodes else self._event_pending(connection)):
                 break
             self._pump(0.001)
         if self.exited is None:
             self._pump(0)  # what it said before it took the event
 
-    def bind(self, role: Role, domid: int, remote: int | None) -> int | None:
+    def bind(
+        self, connection: Connection, role: Role, domid: int, remote: int | None
+    ) -> int | None:
         """See ``Link.bind``; a target that binds finds one event pending."""
-        port = super().bind(role, domid, remote)
+        port = super().bind(connection, role, domid, remote)
         if port is None:
             return None
         if role is self.judged:
-            self._use_port(port)
+            self._use_port(connection, port)
             if remote is not None:
-                self._signal()
+                self.signal(connection)
         elif remote is not None:
-            self._use_port(remote)
+            self._use_port(connection, remote)
         return port
 
-    def _use_port(self, port: int) -> None:
+    def unbind(self, connection: Connection, role: Role, port: int) -> bool:
+        """See ``Link.unbind``."""
+        if role is self.judged and self._in_use.get(connection.number) == port:
+            self._poll.unregister(self._signal_fds[self._in_use.pop(connection.number)])
+        return super().unbind(connection, role, port)
+
+    def _use_port(self, connection: Connection, port: int) -> None:
         """From here on, ``port`` is the target's one that counts."""
-        if self._port is not None:
-            self._poll.unregister(self._signal_fds[self._port])
-        self._port = port
+        if (before := self._in_use.get(connection.number)) is not None:
+            self._poll.unregister(self._signal_fds[before])
+        self._in_use[connection.number] = port
         self._poll.register(self._signal_fds[port], select.POLLIN)
 
     def _observe(
@@ -198,15 +215,17 @@ class ProcessLink(Link):
         if self._published is not None and (op == "end" or not tx):
             gref, self._published = self._published, None
             if gref in self._granted:
-                self.recorder.sample(bytes(self._page_of(gref)))
+                self.recorder.sample(bytes(self.page_of(gref)))
 
     # What goes to the target.
 
-    def _signal(self) -> None:
-        if self._port is None:
+    def signal(self, connection: Connection) -> None:
+        """See ``Link.signal``."""
+        port = self._in_use.get(connection.number)
+        if port is None:
             return
         try:
-            os.eventfd_write(self._wait_fds[self._port], 1)
+            os.eventfd_write(self._wait_fds[port], 1)
         except BlockingIOError:
             return  # a counter that the target has filled itself is an event already
 
@@ -262,12 +281,12 @@ class ProcessLink(Link):
         assert program is not None
         program.stdin.flush()
         self._outlet.flush()
-        event_fd = self._signal_fds[self._port] if self._port is not None else -1
+        event_fds = {self._signal_fds[port]: at for at, port in self._in_use.items()}
         if self._wakes > FLOOD:
-            timeout = self._hold_back(event_fd, timeout)
+            timeout = self._hold_back(list(event_fds), timeout)
         for fd, _ in self._poll.poll(max(0, int(timeout * 1000 + 0.999))):
-            if fd == event_fd:
-                self._take_events(fd)
+            if fd in event_fds:
+                self._take_events(fd, self.connections[event_fds[fd]])
             elif fd == program.stdout:
                 self._take_output(program)
             elif fd == program.stderr:
@@ -282,21 +301,23 @@ class ProcessLink(Link):
             else:
                 self._take_store(program)
 
-    def _hold_back(self, event_fd: int, timeout: float) -> float:
+    def _hold_back(self, event_fds: list[int], timeout: float) -> float:
         """Let a flood of events add up for 10 ms instead of taking each."""
-        self._poll.unregister(event_fd)
+        for fd in event_fds:
+            self._poll.unregister(fd)
         self._poll.poll(10)
-        self._poll.register(event_fd, select.POLLIN)
+        for fd in event_fds:
+            self._poll.register(fd, select.POLLIN)
         return max(0.0, timeout - 0.01)
 
-    def _take_events(self, fd: int) -> None:
+    def _take_events(self, fd: int, connection: Connection) -> None:
         try:
             count = os.eventfd_read(fd)
         except BlockingIOError:
             return  # the target has read its own notification
         self._wakes += 1
-        self.events += count
-        self.recorder.notify(self.judged, count)
+        connection.events += count
+        self.recorder.notify(self.judged, count, connection.number)
 
     def _take_output(self, program: Program) -> None:
         for line in program.take_lines():
@@ -325,8 +346,8 @@ class ProcessLink(Link):
     def _take_end(self, program: Program) -> None:
         """The target has ended; what it did before comes first."""
         self._forget(program.pidfd)
-        if self._port is not None:
-            self._take_events(self._signal_fds[self._port])
+        for at, port in self._in_use.items():
+            self._take_events(self._signal_fds[port], self.connections[at])
         self._take_store(program)
         self._take_output(program)
         self.exited = program.exit_status()
@@ -350,7 +371,7 @@ class ProcessLink(Link):
         elif kind == "result":
             self._take_result(message)
         elif kind in REQUESTS:
-            self._answer(message)
+            self._say(self._requests.answer(message))
         else:
             raise AdapterError(f"the target sent a line with the unknown msg {kind!r}: {cut(line)}")
 
@@ -374,28 +395,6 @@ class ProcessLink(Link):
         )
         self.results[order] = outcome
 
-    def _answer(self, message: dict[str, Any]) -> None:
-        """Carry out a request of the target, or refuse it."""
-        kind, role = message["msg"], self.judged
-        reply: dict[str, Any] = {"msg": "done", "id": number(message, "id")}
-        refusal = ""
-        if kind == "grant":
-            peer = number(message, "domid") == self._domid(role.peer)
-            reply["gref"] = self.grant(role) if peer else None
-            refusal = "no page for that domain" if reply["gref"] is None else ""
-        elif kind == "map":
-            possible = self.map(role, number(message, "gref"), number(message, "domid"))
-            refusal = "" if possible else "no such grant"
-        elif kind == "bind":
-            remote = number(message, "port") if "port" in message else None
-            reply["port"] = self.bind(role, number(message, "domid"), remote)
-            refusal = "no such port" if reply["port"] is None else ""
-        elif kind == "unbind":
-            refusal = "" if self.unbind(role, number(message, "port")) else "no such port"
-        else:
-            give_back = self.revoke if kind == "revoke" else self.unmap
-            refusal = "" if give_back(role, number(message, "gref")) else "no such page"
-        self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
-
-    def _event_pending(self) -> bool:
-        return self._port is not None and readable(self._wait_fds[self._port])
+    def _event_pending(self, connection: Connection) -> bool:
+        port = self._in_use.get(connection.number)
+        return port is not None and readable(self._wait_fds[port])

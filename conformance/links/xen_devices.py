@@ -147,7 +147,8 @@ class EventChannels:
 
     def _port(self, request: int, argument: bytes) -> int:
         # Of a buffer that can be changed, ioctl returns the call's result: the port.
-        return fcntl.ioctl(self.fd, request, bytearray(argument))
+        port: int = fcntl.ioctl(self.fd, request, bytearray(argument))
+        return port
 
     def unbind(self, port: int) -> None:
         """

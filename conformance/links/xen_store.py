@@ -10,12 +10,12 @@ shows of the target's nodes: that they have changed, and what they say then.
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.links.xen_devices import StoreClient, StoreRefused
-from conformance.links.xenstore import StoreError, WatchEvent
+from conformance.links.xenstore import TOOLSTACK, StoreError, WatchEvent
 from conformance.links.xenstore_wire import Op
 from vtpm_ref.xenbus import Place
 
@@ -47,14 +47,14 @@ class StoreLog:
     connection has open.
 
     :param path: the file that xenstored writes (``xenstore-control logfile``).
-    :param place: the device; operations elsewhere are left out.
+    :param places: the devices; operations elsewhere are left out.
     :param judged: domid of the target, whose relative paths start in its home.
     """
 
-    def __init__(self, path: Path, places: Iterable[Place], judged: int, record: Record) -> None:
+    def __init__(self, path: Path, places: list[Place], judged: int, record: Record) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.lseek(self._fd, 0, os.SEEK_END)
-        self._homes = tuple(d + "/" for p in places for d in (p.frontend_dir, p.backend_dir))
+        self._places = places
         self._home = f"/local/domain/{judged}/"
         self._record = record
         self._rest = ""
@@ -128,7 +128,8 @@ class StoreLog:
         elif entry.op in ("WRITE", "RM"):
             path, _, value = entry.words.partition(" ")
             path = path if path.startswith("/") else self._home + path
-            if not path.startswith(self._homes):
+            homes = [d + "/" for p in self._places for d in (p.frontend_dir, p.backend_dir)]
+            if not path.startswith(tuple(homes)):
                 return
             tx = open_[-1] if open_ else 0
             if tx and (entry.connection, tx) not in self._shown:
@@ -144,19 +145,23 @@ class RealStore:
 
     The domid that each operation names is not used: it is always this domain.
 
+    :param judged: domid of the target.
     :param log: xenstored's trace log, if it writes one.
+
+    :ivar places: the devices whose nodes are recorded.
+    :ivar toolstack: whether what is written now is the toolstack's part.
     :raises AdapterError: there is no xenstore here.
     """
 
-    def __init__(
-        self, places: Iterable[Place], judged: int, record: Record, log: Path | None
-    ) -> None:
+    def __init__(self, judged: int, record: Record, log: Path | None) -> None:
+        self.places: list[Place] = []
+        self.toolstack = False
         self._record = record
         self._fires: dict[str, tuple[str, str, WatchEvent]] = {}
         self._tokens = 0
         self.client = StoreClient(self._changed)
         self.fd = self.client.fd
-        self._log = StoreLog(log, places, judged, record) if log is not None else None
+        self._log = StoreLog(log, self.places, judged, record) if log is not None else None
         if self._log is not None:
             self._log.find_own(self.client)
 
@@ -167,12 +172,20 @@ class RealStore:
         self._record(True, "read", path, value, tx, value is not None)
         return value
 
-    def write(self, domid: int, path: str, value: str, tx: int = 0) -> None:
+    def write(self, domid: int, path: str, value: str, tx: int = 0, *, wait: bool = True) -> None:
         """
         Write a node.
 
+        :param wait: record it before this returns.
         :raises StoreError: the store refuses it.
         """
+        if domid == TOOLSTACK and not self.toolstack:
+            self.toolstack = True
+            try:
+                self.write(domid, path, value, tx)
+            finally:
+                self.toolstack = False
+            return
         if self._log is None:
             self._record(True, "write", path, value, tx, True)
         try:
@@ -180,7 +193,8 @@ class RealStore:
         except StoreRefused as error:
             raise StoreError(str(error)) from error
         finally:
-            self.drain(own=True)
+            if wait:
+                self.drain(own=True)
 
     def remove(self, domid: int, path: str, tx: int = 0) -> None:
         """Remove a node and all below it."""

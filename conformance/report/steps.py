@@ -43,8 +43,11 @@ def _in_words(event: trace.AnyEvent) -> str:
             return f"the judge looks at the page: new is {_span(event.at, data)}"
         case trace.Notify():
             return f"{event.by} notifies" + (f", {event.count} times" if event.count > 1 else "")
+        case trace.Connection():
+            return f"a further frontend, in domain {event.frontend}"
         case trace.Grant():
-            return f"{event.by} {'grants' if event.on else 'revokes'} page {event.gref}"
+            said = "" if event.ok else ": refused, it is mapped"
+            return f"{event.by} {'grants' if event.on else 'revokes'} page {event.gref}{said}"
         case trace.Map():
             said = "" if event.ok else f": refused{', ' if event.why else ''}{event.why}"
             return f"{event.by} {'maps' if event.on else 'unmaps'} page {event.gref}{said}"

@@ -3,12 +3,18 @@
 
 from conformance.rules import (
     cancellation,
+    closing,
     connecting,
     exchange,
     locality,
+    long_packets,
+    nodes,
     packets,
+    robustness,
+    several,
     shared_page,
     states,
+    time_limits,
 )
 from conformance.rules.base import RULES, Finding, Rule
 
@@ -17,10 +23,16 @@ __all__ = [
     "Finding",
     "Rule",
     "cancellation",
+    "closing",
     "connecting",
     "exchange",
     "locality",
+    "long_packets",
+    "nodes",
     "packets",
+    "robustness",
+    "several",
     "shared_page",
     "states",
+    "time_limits",
 ]

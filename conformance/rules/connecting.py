@@ -85,7 +85,7 @@ class Initialised(_OnOwnState):
         self._was = False
 
     def judge(self, state: str) -> None:
-        self._was = self._was or state == _INITIALISED
+        self._was = state == _INITIALISED or (self._was and state not in _CLOSED)
         if state == _CONNECTED:
             self.check(self._was, "Initialised before Connected", "Connected without Initialised")
 
@@ -152,7 +152,7 @@ class InitWait(_OnOwnState):
         self._was = False
 
     def judge(self, state: str) -> None:
-        self._was = self._was or state == _INIT_WAIT
+        self._was = state == _INIT_WAIT or (self._was and state not in _CLOSED)
         if state == _CONNECTED:
             self.check(self._was, "InitWait before Connected", "Connected without InitWait")
 
@@ -170,6 +170,12 @@ class MapBeforeConnected(_OnOwnState):
 
     def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
         self._bound = self._bound or (by is BACKEND and ok)
+
+    def on_unmapped(self, by: Role, gref: int) -> None:
+        self._mapped = self._mapped and by is not BACKEND
+
+    def on_unbound(self, by: Role) -> None:
+        self._bound = self._bound and by is not BACKEND
 
     def judge(self, state: str) -> None:
         if state == _CONNECTED and self.scene.evidence(self.role, "grants") == "none":

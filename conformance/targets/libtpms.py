@@ -17,7 +17,7 @@ from threading import Event, Lock, Thread
 from conformance.errors import AdapterError
 from conformance.targets import Target
 from conformance.targets.chip import available, chip
-from vtpm_ref.backend import Backend
+from conformance.targets.reference import served_by
 from vtpm_ref.packet import Family
 from vtpm_ref.xenbus import Place
 
@@ -132,8 +132,7 @@ def backend(place: Place, family: Family = Family.TPM20) -> Target:
     release()
     tpm = LibTpms(family)
     _given.append(tpm)
-    machine = Backend(place, family=family)
-    return Target(f"libtpms {family.value} backend", machine, tpm, family)
+    return served_by(tpm, f"libtpms {family.value} backend", place)
 
 
 def backend12(place: Place) -> Target:

@@ -1,45 +1,67 @@
 # SPDX-License-Identifier: MIT
 """
-A stand-in for a TPM: answers GetRandom with counted bytes, all else with errors.
+A stand-in for a TPM: random bytes that are counted, a clock, one slow command.
 
 For judging the transport when no TPM is at hand.  It draws no random numbers,
-so that every run gives the same trace.
+so that every run gives the same trace.  What it does not know it answers with
+an error, as a TPM does.
 """
+
+from collections.abc import Callable
 
 from vtpm_ref import packet
 from vtpm_ref.packet import CODES, TAGS, Family, PacketHeader
 
-#: Ordinal of GetRandom; then the tag of a response, the bytes of the count.
-_GET_RANDOM = {Family.TPM12: (0x46, 0xC4, 4), Family.TPM20: (0x17B, 0x8001, 2)}
-
 #: BAD_ORDINAL of a 1.2, COMMAND_CODE of a 2.0.
 _UNKNOWN = {Family.TPM12: 0x0A, Family.TPM20: 0x143}
+
+#: Tag of a response that carries no session.
+_TAG = {Family.TPM12: 0xC4, Family.TPM20: 0x8001}
+
+#: Commands that a TPM takes long for: SelfTestFull, CreatePrimary.
+_SLOW = {Family.TPM12: 0x50, Family.TPM20: 0x131}
 
 
 class StandIn:
     """
-    A TPM that has finished as soon as it has started.
+    A TPM that has finished as soon as it has started, but for its slow command.
 
     :param family: ``TPM12`` or ``TPM20``.
+    :ivar resets: how often it has been switched on anew; its clock tells.
     """
 
     def __init__(self, family: Family = Family.TPM20) -> None:
         self.family = family
+        self.resets = 0
         self._response: bytes | None = None
+        self._slow = False
+        self._commands: dict[tuple[Family, int], Callable[[bytes], bytes | None]] = {
+            (Family.TPM12, 0x46): lambda body: _random(body, 4),
+            (Family.TPM20, 0x17B): lambda body: _random(body, 2),
+            (Family.TPM12, 0xF1): lambda _: (
+                b"\x00\x14" + bytes(10) + self.resets.to_bytes(20, "big")
+            ),
+            (Family.TPM20, 0x181): lambda _: bytes(16) + self.resets.to_bytes(4, "big") + bytes(5),
+        }
 
     def start(self, packet: bytes, locality: int) -> None:
         """Answer ``packet``; the locality makes no difference."""
         self._response = self._answer(packet)
+        self._slow = PacketHeader.unpack(packet).code == _SLOW[self.family]
 
     def abort(self) -> None:
-        """Nothing runs long enough to be abandoned."""
+        """A slow command is given up without a response; others have ended already."""
+        if self._slow:
+            self._response, self._slow = None, False
 
     def finished(self, timeout: float) -> bool:
-        """Always."""
-        return True
+        """At once, or, of the slow command, as soon as somebody waits for it."""
+        if timeout > 0:
+            self._slow = False
+        return not self._slow
 
     def result(self) -> bytes | None:
-        """The response."""
+        """The response, ``None`` if the command was given up."""
         return self._response
 
     def fileno(self) -> int:
@@ -47,13 +69,19 @@ class StandIn:
         return -1
 
     def _answer(self, request: bytes) -> bytes:
-        header = PacketHeader.unpack(request)
+        header, body = PacketHeader.unpack(request), request[packet.HEADER_SIZE :]
         if header.tag not in TAGS[self.family].requests:
             return packet.error_response(self.family, CODES[self.family].tag)
-        ordinal, tag, width = _GET_RANDOM[self.family]
-        if header.code != ordinal or len(request) < packet.HEADER_SIZE + width:
+        command = self._commands.get((self.family, header.code))
+        answer = command(body) if command else None
+        if answer is None:
             return packet.error_response(self.family, _UNKNOWN[self.family])
-        count = int.from_bytes(request[10 : 10 + width], "big")
-        count_field = count.to_bytes(width, "big")
-        counted = bytes(i & 0xFF for i in range(count))
-        return packet.build(tag, 0, count_field + counted)
+        return packet.build(_TAG[self.family], 0, answer)
+
+
+def _random(body: bytes, width: int) -> bytes | None:
+    """A count of ``width`` bytes, and so many bytes; ``None`` without a count."""
+    if len(body) < width:
+        return None
+    count = int.from_bytes(body[:width], "big")
+    return count.to_bytes(width, "big") + bytes(i & 0xFF for i in range(count))

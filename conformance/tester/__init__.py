@@ -8,7 +8,7 @@ can.  A tester never judges; what it does and sees goes into the trace.
 
 from conformance.tester.backend import BackendTester
 from conformance.tester.base import Found, Tester
-from conformance.tester.commands import get_random, random_bytes, resized
+from conformance.tester.commands import clock, get_random, random_bytes, resized, slow
 from conformance.tester.frontend import FrontendTester
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "Found",
     "FrontendTester",
     "Tester",
+    "clock",
     "get_random",
     "random_bytes",
     "resized",
+    "slow",
 ]

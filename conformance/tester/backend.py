@@ -6,7 +6,8 @@ The tester that plays the backend, against a frontend that takes orders.
 from collections.abc import Callable
 
 from conformance.errors import SetupFailed
-from conformance.links.base import Link, Outcome
+from conformance.links.base import Outcome
+from conformance.links.connection import Connection
 from conformance.tester.base import (
     ANSWER_LIMIT,
     CONNECT_LIMIT,
@@ -26,14 +27,14 @@ from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 class BackendTester(Tester):
     """Plays the backend against a frontend that takes orders."""
 
-    def __init__(self, link: Link, scale: float = 1.0) -> None:
-        super().__init__(link, scale)
+    def __init__(self, connection: Connection, scale: float = 1.0) -> None:
+        super().__init__(connection, scale)
         self._ordered: dict[int, bytes] = {}
 
     def announce(self, feature: str | None = FEATURE_VALUE) -> None:
         """Write the feature node and go to InitWait."""
         if feature is not None:
-            self.link.write({FEATURE: feature})
+            self.connection.write({FEATURE: feature})
         self.set_state(XenbusState.INIT_WAIT)
 
     def wait_published(self) -> None:
@@ -47,19 +48,19 @@ class BackendTester(Tester):
 
     def take_page(self) -> None:
         """Map the page and bind the port that the frontend has published."""
-        numbers = [parse_number(self.link.read(FRONTEND, name)) for name in PUBLISHED[:2]]
+        numbers = [parse_number(self.connection.read(FRONTEND, name)) for name in PUBLISHED[:2]]
         gref, port = numbers
-        mapped = gref is not None and self.link.map_page(gref)
-        bound = port is not None and self.link.bind_port(port)
+        mapped = gref is not None and self.connection.map_page(gref)
+        bound = port is not None and self.connection.bind_port(port)
         if not (mapped and bound):
             raise SetupFailed("the frontend's ring-ref and event-channel could not be used")
-        self.link.sample()
+        self.connection.sample()
 
     def nudge(self) -> None:
         """Write one's own state again, and let the frontend take notice; twice."""
         for _ in range(2):
             self.set_state(XenbusState.INIT_WAIT)
-            self.link.settle(ANSWER_LIMIT * self.scale, nodes=True)
+            self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
 
     def wait_connected(self) -> None:
         """Wait until the frontend is Connected."""
@@ -70,7 +71,7 @@ class BackendTester(Tester):
         """Wait until the frontend has connected or closed; it may do neither."""
         with self._target_state(DECIDED) as ready:
             awaited = "a decision of the frontend"
-            self.link.wait(self._serving(ready), ANSWER_LIMIT * self.scale, awaited)
+            self.connection.wait(self._serving(ready), ANSWER_LIMIT * self.scale, awaited)
 
     def connect(self) -> None:
         """Go to Connected, the usual way, and see the frontend follow."""
@@ -79,6 +80,45 @@ class BackendTester(Tester):
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
         self.wait_connected()
+
+    def let_go(self, state: XenbusState = XenbusState.INIT_WAIT) -> None:
+        """Close the port, unmap the page, and go to InitWait, or to ``state``."""
+        self.die()
+        self.set_state(state)
+
+    def die(self) -> None:
+        """Lose page and port, and say nothing, as a backend that is killed."""
+        self.connection.close_port()
+        self.connection.unmap_page()
+
+    def come_back(self) -> None:
+        """Start anew after ``die``: announce, take the page that is published, connect."""
+        self.announce()
+        self.take_page()
+        self.set_state(XenbusState.CONNECTED)
+
+    def wait_closed(self) -> None:
+        """Wait until the frontend is Closed."""
+        with self._target_state((XenbusState.CLOSED,)) as ready:
+            self._need(self._serving(ready), CONNECT_LIMIT, "Closed of the frontend")
+
+    def close_frontend(self) -> int:
+        """Order the frontend to close, let go of it, and see it closed; the order's number."""
+        number = self.connection.order("close")
+        self.wait_closed()
+        self.let_go()
+        self.wait_result(number)
+        return number
+
+    def reopen_frontend(self) -> int:
+        """Order the frontend to connect again, and let it; the order's number."""
+        number = self.connection.order("reconnect")
+        self.wait_published()
+        self.take_page()
+        self.set_state(XenbusState.CONNECTED)
+        self.wait_connected()
+        self.wait_result(number)
+        return number
 
     def prepare(self) -> None:
         """Connect, and show with two legal exchanges that the ground holds."""
@@ -95,13 +135,13 @@ class BackendTester(Tester):
         """Order the frontend to send ``request``; return the order's number."""
         if request is None:
             request = get_random(self.family)
-        number = self.link.order("send", request, locality)
+        number = self.connection.order("send", request, locality)
         self._ordered[number] = request
         return number
 
     def cancel(self) -> None:
         """Order the frontend to cancel."""
-        self.link.order("cancel")
+        self.connection.order("cancel")
 
     def exchange(self, response: bytes | None = None) -> Outcome:
         """Order a request, answer it, and wait for the order's result."""
@@ -122,7 +162,7 @@ class BackendTester(Tester):
 
     def _is_own(self, found: Found) -> bool:
         """Whether a request is the frontend's own: sound, and not what was ordered."""
-        open_orders = [n for n in self._ordered if n not in self.link.results]
+        open_orders = [n for n in self._ordered if n not in self.connection.results]
         ordered = [self._ordered[number] for number in open_orders]
         return is_well_formed(found.packet) and found.packet not in ordered
 
@@ -143,11 +183,15 @@ class BackendTester(Tester):
 
     def _serve(self, again: bytes) -> None:
         """Answer the request in the page, if it is not one that somebody waits for."""
-        link = self.link
-        if link.events and link.page is not None and link.page[page.STATE.offset] == SUBMIT:
-            link.events = 0
+        connection = self.connection
+        if (
+            connection.events
+            and connection.page is not None
+            and connection.page[page.STATE.offset] == SUBMIT
+        ):
+            connection.events = 0
             self.look()
-            link.sample()
+            connection.sample()
             found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
                 self.answer(own_answer(self.family, found.packet))
@@ -160,24 +204,24 @@ class BackendTester(Tester):
         """Store ``response`` and ``length``, then FINISH, then notify."""
         if response is None:
             response = random_bytes(self.family)
-        link = self.link
-        link.sample()
-        at = page.packet_offset(link.recorder.image(0)[page.NR_EXTRA_PAGES.offset])
-        link.store(at, response[: page.PAGE_SIZE - at])
+        connection = self.connection
+        connection.sample()
+        at = page.packet_offset(connection.image[page.NR_EXTRA_PAGES.offset])
+        connection.store(at, response[: page.PAGE_SIZE - at])
         claimed = len(response) if length is None else length
-        link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        connection.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
         self.write_state(FINISH)
-        link.notify()
+        connection.notify()
 
     def answer_idle(self) -> None:
         """Give the request up: IDLE, then notify."""
-        self.link.sample()
+        self.connection.sample()
         self.write_state(IDLE)
-        self.link.notify()
+        self.connection.notify()
 
     def answer_order(self, number: int) -> None:
         """Answer the request of order ``number``, unless the frontend refuses it."""
-        results = self.link.results
+        results = self.connection.results
         self.wait_request(unless=lambda: number in results)
         if number not in results:
             self.answer()
@@ -185,6 +229,6 @@ class BackendTester(Tester):
 
     def wait_result(self, number: int) -> Outcome:
         """Wait until the frontend reports on order ``number``."""
-        results, packet = self.link.results, self._ordered.get(number, b"")
+        results, packet = self.connection.results, self._ordered.get(number, b"")
         self._need(self._serving(lambda: number in results, packet), ANSWER_LIMIT, "a result")
         return results[number]

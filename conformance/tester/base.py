@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from conformance.errors import SetupFailed, TargetSilent
-from conformance.links.base import Link
+from conformance.links.connection import Connection
 from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.page import Header
@@ -45,35 +45,39 @@ class Tester:
     :param scale: multiplier of every limit, for slow machines.
     """
 
-    def __init__(self, link: Link, scale: float = 1.0) -> None:
-        self.link = link
+    def __init__(self, connection: Connection, scale: float = 1.0) -> None:
+        self.connection = connection
         self.scale = scale
         self.phase = "setup"
 
     @property
     def family(self) -> Family:
         """The TPM that the target speaks."""
-        return self.link.family
+        return self.connection.family
 
     def stimulus(self) -> None:
         """From here on the case does what its clause is about."""
         self._enter("stimulus")
 
+    def expire(self) -> bool:
+        """Let the target's deadline pass; ``False`` where only time itself can do that."""
+        return self.connection.link.expire()
+
     def notify(self) -> None:
         """Send the target an event."""
-        self.link.notify()
+        self.connection.notify()
 
     def set_state(self, state: XenbusState) -> None:
         """Write one's own state node."""
-        self.link.write({"state": str(int(state))})
+        self.connection.write({"state": str(int(state))})
 
     def write_state(self, value: int) -> None:
         """Store ``value`` to the page's ``state``."""
-        self.link.store(page.STATE.offset, bytes([value]))
+        self.connection.store(page.STATE.offset, bytes([value]))
 
     def look(self) -> int:
         """Load the page's ``state``."""
-        return self.link.load(page.STATE.offset, 1)[0]
+        return self.connection.load(page.STATE.offset, 1)[0]
 
     def provoke(self) -> None:
         """
@@ -82,25 +86,25 @@ class Tester:
         A target that has taken the second has done with the first.
         """
         for _ in range(2):
-            self.link.notify()
-            self.link.settle(ANSWER_LIMIT * self.scale)
+            self.connection.notify()
+            self.connection.settle(ANSWER_LIMIT * self.scale)
 
     def _enter(self, phase: str) -> None:
         self.phase = phase
-        self.link.recorder.event("phase", name=phase)
+        self.connection.recorder.event("phase", name=phase)
 
     def _need(self, ready: Callable[[], bool], limit: float, awaited: str) -> None:
         """Wait for what the target owes; without it the case is over."""
-        if not self.link.wait(ready, limit * self.scale, awaited):
+        if not self.connection.wait(ready, limit * self.scale, awaited):
             raise self._in_vain(awaited)
 
     def _in_vain(self, awaited: str) -> Exception:
         """What ends a case in which ``awaited`` did not come."""
         kind = SetupFailed if self.phase == "setup" else TargetSilent
-        return kind(f"waited for {awaited}: {self.link.exited or 'silence'}")
+        return kind(f"waited for {awaited}: {self.connection.exited or 'silence'}")
 
     def _peer_state(self) -> int | None:
-        return parse_number(self.link.read(self.link.judged, "state"))
+        return parse_number(self.connection.read(self.connection.judged, "state"))
 
     def _need_state(self, *wanted: XenbusState, awaited: str, limit: float) -> None:
         """Wait for a state node that the target owes."""
@@ -110,8 +114,8 @@ class Tester:
     @contextmanager
     def _target_state(self, wanted: tuple[XenbusState, ...]) -> Iterator[Callable[[], bool]]:
         """Whether the target's state node is a wanted one; read only when it has changed."""
-        link, changed = self.link, [True]
-        path = link.place.path(link.judged, "state")
+        connection, changed = self.connection, [True]
+        path = connection.place.path(connection.judged, "state")
 
         def ready() -> bool:
             if not changed:
@@ -119,22 +123,22 @@ class Tester:
             changed.clear()
             return self._peer_state() in wanted
 
-        link.store_.watch(link.domid, path, path, lambda *_: changed.append(True))
+        connection.link.store_.watch(connection.domid, path, path, lambda *_: changed.append(True))
         try:
             yield ready
         finally:
-            link.store_.unwatch(link.domid, path, path)
+            connection.link.store_.unwatch(connection.domid, path, path)
 
     def rest(self) -> None:
         """Let the target go on as far as it does without an event."""
-        self.link.settle(ANSWER_LIMIT * self.scale)
+        self.connection.settle(ANSWER_LIMIT * self.scale)
 
     def _found(self, state: int) -> Found:
         """What lies in the page, with its header, as a peer loads it."""
-        header = Header.unpack(self.link.load(0, page.HEADER_SIZE))
+        header = Header.unpack(self.connection.load(0, page.HEADER_SIZE))
         at = page.packet_offset(header.nr_extra_pages)
         size = min(header.length, page.PAGE_SIZE - at)
-        return Found(state, header, self.link.load(at, size) if size else b"")
+        return Found(state, header, self.connection.load(at, size) if size else b"")
 
     def _need_event(
         self, ready: Callable[[int], bool], awaited: str, unless: Callable[[], bool] | None = None
@@ -147,25 +151,25 @@ class Tester:
 
         :param unless: ends the wait as well; nothing is owed then.
         """
-        link = self.link
+        connection = self.connection
 
         def event_and_state() -> bool:
             if unless is not None and unless():
                 return True
-            if not link.events:
+            if not connection.events:
                 return False
-            link.events = 0
+            connection.events = 0
             return ready(self.look())
 
         limit = ANSWER_LIMIT * self.scale
-        if link.wait(event_and_state, limit, "an event"):
-            link.sample()
-            return link.recorder.image(0)[page.STATE.offset]
+        if connection.wait(event_and_state, limit, "an event"):
+            connection.sample()
+            return connection.image[page.STATE.offset]
         state = self.look()
-        link.sample()
+        connection.sample()
         if ready(state):
             # Where stores are only sampled, the trace knows the state from here on.
-            link.wait(lambda: link.events > 0, EVENT_LIMIT * self.scale, "an event")
+            connection.wait(lambda: connection.events > 0, EVENT_LIMIT * self.scale, "an event")
             return state
-        link.silence(awaited, limit)
+        connection.silence(awaited, limit)
         raise self._in_vain(awaited)

@@ -14,6 +14,30 @@ def get_random(family: Family, count: int = 16) -> bytes:
     return packet.build(0xC1, 0x46, count.to_bytes(4, "big"))
 
 
+def slow(family: Family) -> bytes:
+    """
+    A command that a TPM takes long for, so that it can be met while it works.
+
+    On a 2.0 CreatePrimary of an RSA key in the null hierarchy, which leaves a
+    transient object; on a 1.2 SelfTestFull.
+    """
+    if family is not Family.TPM20:
+        return packet.build(0xC1, 0x50)
+    sessions = bytes.fromhex("00000009 40000009 0000 00 0000")
+    sensitive = bytes.fromhex("0004 0000 0000")
+    public = bytes.fromhex("0001 000b 00030072 0000 0006 0080 0043 0010 0800 00000000 0000")
+    sized = len(public).to_bytes(2, "big") + public
+    body = bytes.fromhex("40000007") + sessions + sensitive + sized + bytes(2 + 4)
+    return packet.build(0x8002, 0x131, body)
+
+
+def clock(family: Family) -> bytes:
+    """A command whose answer tells whether the TPM was reset: ReadClock, or GetTicks of a 1.2."""
+    if family is Family.TPM20:
+        return packet.build(0x8001, 0x181)
+    return packet.build(0xC1, 0xF1)
+
+
 def random_bytes(family: Family, count: int = 16) -> bytes:
     """A well-formed response to GetRandom."""
     width, tag = (2, 0x8001) if family is Family.TPM20 else (4, 0xC4)

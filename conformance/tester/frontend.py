@@ -22,11 +22,11 @@ class FrontendTester(Tester):
 
     def publish(self, feature: str | None = FEATURE_VALUE) -> None:
         """Grant a page, allocate a port, and write the nodes in one transaction."""
-        gref, port = self.link.grant_page(), self.link.allocate_port()
+        gref, port = self.connection.grant_page(), self.connection.allocate_port()
         nodes = {"ring-ref": str(gref), "event-channel": str(port)}
         if feature is not None:
             nodes[FEATURE] = feature
-        self.link.write(nodes, transaction=True)
+        self.connection.write(nodes, transaction=True)
 
     def wait_connected(self) -> None:
         """Wait until the backend is Connected."""
@@ -37,7 +37,7 @@ class FrontendTester(Tester):
     def wait_decision(self) -> None:
         """Wait until the backend has connected or closed; it may do neither."""
         with self._target_state(DECIDED) as ready:
-            self.link.wait(ready, ANSWER_LIMIT * self.scale, "a decision of the backend")
+            self.connection.wait(ready, ANSWER_LIMIT * self.scale, "a decision of the backend")
 
     def connect(self) -> None:
         """Go to Connected, the usual way."""
@@ -45,6 +45,42 @@ class FrontendTester(Tester):
         self.set_state(XenbusState.INITIALISED)
         self.wait_connected()
         self.set_state(XenbusState.CONNECTED)
+
+    def connect_again(self) -> None:
+        """Publish a new page and port, and wait for an answer on it; nothing was closed before."""
+        self.publish()
+        self.set_state(XenbusState.INITIALISED)
+
+    def close(self) -> None:
+        """Go to Closing and to Closed, and wait until the backend has let go."""
+        self.set_state(XenbusState.CLOSING)
+        self.set_state(XenbusState.CLOSED)
+        self.wait_let_go()
+
+    def wait_let_go(self, *wanted: XenbusState) -> None:
+        """Wait until the backend is InitWait or Closed, or one of ``wanted``."""
+        self._need_state(
+            *(wanted or (XenbusState.INIT_WAIT, XenbusState.CLOSED)),
+            awaited="the backend to let go",
+            limit=CONNECT_LIMIT,
+        )
+
+    def give_back(self) -> None:
+        """Close one's own port and take the page back, once the backend has let go."""
+        self.connection.close_port()
+        self.connection.revoke_page()
+
+    def another(self) -> "FrontendTester":
+        """A tester of one more frontend of the same backend."""
+        further = FrontendTester(self.connection.another(), self.scale)
+        further.phase = self.phase
+        return further
+
+    @property
+    def working(self) -> bool:
+        """Whether the request in the page has no answer yet, once the target has had its time."""
+        self.rest()
+        return self.look() == SUBMIT
 
     def prepare(self) -> None:
         """Connect, and show with two legal exchanges that the ground holds."""
@@ -81,35 +117,35 @@ class FrontendTester(Tester):
         :param locality: value of ``locality``.
         :param notify: whether the event follows, as it should.
         """
-        link = self.link
-        link.sample()
-        link.events = 0
+        connection = self.connection
+        connection.sample()
+        connection.events = 0
         listed = b"".join(gref.to_bytes(4, "little") for gref in grants)
-        if listed or link.recorder.image(0)[page.NR_EXTRA_PAGES.offset]:
-            link.store(page.NR_EXTRA_PAGES.offset, bytes([len(grants)]))
+        if listed or connection.image[page.NR_EXTRA_PAGES.offset]:
+            connection.store(page.NR_EXTRA_PAGES.offset, bytes([len(grants)]))
         room = page.capacity(len(grants))
-        link.store(page.HEADER_SIZE, listed + request[:room])
+        connection.store(page.HEADER_SIZE, listed + request[:room])
         claimed = len(request) if length is None else length
-        link.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
-        if locality != link.recorder.image(0)[page.LOCALITY.offset]:
-            link.store(page.LOCALITY.offset, bytes([locality]))
+        connection.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        if locality != connection.image[page.LOCALITY.offset]:
+            connection.store(page.LOCALITY.offset, bytes([locality]))
         if pad is not None:
-            link.store(page.PAD.offset, bytes([pad]))
+            connection.store(page.PAD.offset, bytes([pad]))
         self.write_state(SUBMIT)
         if notify:
-            link.notify()
+            connection.notify()
 
     def poll_answer(self) -> None:
         """Wait until FINISH or IDLE is in the page, event or not."""
-        link = self.link
+        connection = self.connection
         free = (IDLE, FINISH)
         self._need(
-            lambda: link.page is not None and link.page[page.STATE.offset] in free,
+            lambda: connection.page is not None and connection.page[page.STATE.offset] in free,
             ANSWER_LIMIT,
             "an answer",
         )
         self.look()
-        link.sample()
+        connection.sample()
 
     def wait_answer(self) -> Found:
         """Wait for FINISH or IDLE and the event that goes with it."""

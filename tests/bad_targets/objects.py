@@ -4,8 +4,8 @@ Targets that are Python objects, each with one defect; ``python -m`` serves one 
 """
 
 import sys
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from conformance.targets import Target
 from conformance.targets.standin import StandIn
@@ -30,10 +30,10 @@ def wrong_tag(place: Place) -> Target:
 class _RingsTwice(Backend):
     rung: bool = False
 
-    def after(self, result: Any = None) -> Backend:
+    def after(self, result: Any = None) -> Self:
         if self.step is Step.RING and not self.rung:
-            return _RingsTwice(**vars(self) | {"rung": True})
-        return _RingsTwice(**vars(super().after(result)) | {"rung": False})
+            return replace(self, rung=True)
+        return replace(super().after(result), rung=False)
 
 
 def rings_twice(place: Place) -> Target:

@@ -4,6 +4,7 @@ Backends that break what the page says of connecting.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref.backend import Backend, Step
@@ -54,7 +55,7 @@ class SkipsInitWait(BackendAnimal):
     """Goes to Connected without InitWait."""
 
     def then_feature(self, result: None) -> Backend:
-        return self._go(Step.WATCH)
+        return replace(self, step=Step.READ_FRONTEND, shown=XenbusState.INIT_WAIT)
 
 
 @animal("connecting.map-before-connected")
@@ -90,8 +91,8 @@ class OnlyToInitialised(BackendAnimal):
     """Connects only to a frontend that is Initialised."""
 
     def then_read_frontend(self, text: str | None) -> Backend:
-        initialised = parse_number(text) == XenbusState.INITIALISED
-        return self.usual(text if initialised else None)
+        skipped = parse_number(text) == XenbusState.CONNECTED and not self.gref
+        return self._wait_frontend() if skipped else self.usual(text)
 
 
 @animal(
@@ -134,5 +135,5 @@ class ServesOnlyConnected(BackendAnimal):
         connected = parse_number(text) == XenbusState.CONNECTED
         return replace(self, step=Step.SAMPLE if connected else Step.REST, memory=0)
 
-    def changed(self, path: str) -> Backend:
+    def changed(self, path: str) -> Self:
         return self._go(Step.LOOK) if self.step is Step.REST else super().changed(path)

@@ -4,6 +4,7 @@ Backends that break what the page says of one exchange.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref import page
@@ -85,7 +86,7 @@ class EventBeforeFinish(BackendAnimal):
 class ForgetsEvents(BackendAnimal):
     """Forgets an event that comes while it is busy with the request before."""
 
-    def event(self) -> Backend:
+    def event(self) -> Self:
         served = self.step in (Step.PUT_FINISH, Step.RING)
         return self if served else super().event()
 

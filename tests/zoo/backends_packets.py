@@ -4,6 +4,7 @@ Backends that break what the page says of packets and their lengths.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref import page
@@ -51,7 +52,7 @@ class EmptyForEmpty(BackendAnimal):
 class EmptyForError(BackendAnimal):
     """Answers with an empty FINISH where its TPM reports an error."""
 
-    def _reply(self, response: bytes | None) -> Backend:
+    def _reply(self, response: bytes | None) -> Self:
         if self.packet and response and _is_error(response):
             return replace(self, step=Step.PUT_PACKET, response=b"")
         return super()._reply(response)
@@ -127,7 +128,7 @@ class DiesOfLongRequest(BackendAnimal):
 class DiesOfMalformedRequest(BackendAnimal):
     """Ends when a request is not well-formed."""
 
-    def _refuse(self) -> Backend:
+    def _refuse(self) -> Self:
         raise RuntimeError("malformed request")
 
 
@@ -160,7 +161,7 @@ class LengthOfBuffer(BackendAnimal):
 class CutsResponse(BackendAnimal):
     """Stores as much of a response as fits, and the length of all of it."""
 
-    def _reply(self, response: bytes | None) -> Backend:
+    def _reply(self, response: bytes | None) -> Self:
         if response and len(response) > _room(self.header):
             return replace(self, step=Step.PUT_PACKET, response=response)
         return super()._reply(response)
@@ -178,7 +179,7 @@ class CutsResponse(BackendAnimal):
 class GivesUpOnLongResponse(BackendAnimal):
     """Stores the length, finds that the response does not fit, and rests (mini-os tpmback)."""
 
-    def _reply(self, response: bytes | None) -> Backend:
+    def _reply(self, response: bytes | None) -> Self:
         if response and len(response) > _room(self.header):
             return replace(self, step=Step.PUT_LENGTH, response=response)
         return super()._reply(response)
@@ -192,7 +193,7 @@ class GivesUpOnLongResponse(BackendAnimal):
 class RequestTagInErrors(BackendAnimal):
     """Gives errors the tag 0x00C3, which is a request's (vtpm-stubdom, for some)."""
 
-    def _reply(self, response: bytes | None) -> Backend:
+    def _reply(self, response: bytes | None) -> Self:
         after = super()._reply(response)
         if after.response is None or not _is_error(after.response):
             return after
@@ -203,7 +204,7 @@ class RequestTagInErrors(BackendAnimal):
 class CopiesRequestTag(BackendAnimal):
     """Gives each response of its TPM the tag of the request."""
 
-    def _reply(self, response: bytes | None) -> Backend:
+    def _reply(self, response: bytes | None) -> Self:
         if response and self.packet:
             response = self.packet[:2] + response[2:]
         return super()._reply(response)

@@ -38,7 +38,7 @@ class BackendAnimal(Backend):
         do = getattr(self, f"do_{self.step.name.lower()}", None)
         return do() if do else super().operation
 
-    def after(self, result: Any = None) -> Backend:
+    def after(self, result: Any = None) -> Self:
         then = getattr(self, f"then_{self.step.name.lower()}", None)
         return then(result) if then else super().after(result)
 
@@ -64,7 +64,7 @@ class FrontendAnimal(Frontend):
         do = getattr(self, f"do_{self.step.name.lower()}", None)
         return do() if do else super().operation
 
-    def after(self, result: Any = None) -> Frontend:
+    def after(self, result: Any = None) -> Self:
         then = getattr(self, f"then_{self.step.name.lower()}", None)
         return then(result) if then else super().after(result)
 

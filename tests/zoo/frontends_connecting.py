@@ -4,11 +4,12 @@ Frontends that break what the page says of connecting.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import FrontendAnimal, animal
 from vtpm_ref.frontend import Frontend, Step
 from vtpm_ref.states import Role
-from vtpm_ref.steps import Operation, WatchNode, WriteNodes, parse_number
+from vtpm_ref.steps import Operation, WriteNodes, parse_number
 from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 
 _REF, _PORT, _FEATURE = PUBLISHED
@@ -52,13 +53,13 @@ class FeatureWhenInitialised(FrontendAnimal):
     def do_publish(self) -> Operation:
         return _write(self, ring_ref=str(self.gref), event_channel=str(self.port))
 
-    def do_watch(self) -> Operation:
+    def do_read_backend(self) -> Operation:
         if not self.memory:
             return _write(self, feature_protocol_v2=FEATURE_VALUE)
-        return WatchNode(self.place.path(Role.BACKEND, "state"))
+        return self._read_peer("state")
 
-    def then_watch(self, result: None) -> Frontend:
-        return self.usual() if self.memory else replace(self, memory=1)
+    def then_read_backend(self, text: str | None) -> Frontend:
+        return self.usual(text) if self.memory else replace(self, memory=1)
 
 
 @animal("connecting.one-transaction")
@@ -131,7 +132,7 @@ class ConnectedAtOnce(FrontendAnimal):
         return self._go(Step.CONNECTED)
 
     def then_connected(self, result: None) -> Frontend:
-        return self._go(Step.WATCH)
+        return self._go(Step.READ_BACKEND)
 
     def then_read_feature(self, text: str | None) -> Frontend:
         good = text == FEATURE_VALUE
@@ -158,15 +159,16 @@ class FrontendIgnoresFeature(FrontendAnimal):
 class ConnectedAlone(FrontendAnimal):
     """Becomes Connected as soon as it has seen the backend's feature."""
 
-    def then_watch(self, result: None) -> Frontend:
+    def then_initialised(self, result: None) -> Frontend:
         return self._go(Step.READ_FEATURE)
 
     def then_connected(self, result: None) -> Frontend:
         return self._go(Step.READ_BACKEND)
 
     def then_read_backend(self, text: str | None) -> Frontend:
-        connected = parse_number(text) == XenbusState.CONNECTED
-        return replace(self, step=Step.READY, was_connected=True) if connected else self.usual(text)
+        if self.was_connected or parse_number(text) != XenbusState.CONNECTED:
+            return self.usual(text)
+        return replace(self, step=Step.READY, was_connected=True)
 
 
 @animal("connecting.submit-when-connected")
@@ -176,6 +178,10 @@ class SubmitsEarly(FrontendAnimal):
     @property
     def ready(self) -> bool:
         return self.step in (Step.READY, Step.WAIT_BACKEND)
+
+    def changed(self, path: str) -> Self:
+        early = self.busy and not self.was_connected
+        return self if early else super().changed(path)
 
     def then_deliver(self, result: None) -> Frontend:
         after = self.usual()

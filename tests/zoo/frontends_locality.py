@@ -4,16 +4,16 @@ Frontends that break what the page says of locality.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import FrontendAnimal, animal
-from vtpm_ref.frontend import Frontend
 
 
 @animal("locality.with-request")
 class NeverSetsLocality(FrontendAnimal):
     """Sends every request at locality 0, whatever was ordered."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         return replace(super().submit(packet, locality), locality=0)
 
 
@@ -21,11 +21,11 @@ class NeverSetsLocality(FrontendAnimal):
 class KeepsLocality(FrontendAnimal):
     """Stays at the highest locality that was ever ordered (mini-os tpmfront keeps the last)."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         highest = max(self.memory, locality)
         return replace(self, memory=highest)._submit(packet, highest)
 
-    def _submit(self, packet: bytes, locality: int) -> Frontend:
+    def _submit(self, packet: bytes, locality: int) -> Self:
         return super().submit(packet, locality)
 
 
@@ -33,5 +33,5 @@ class KeepsLocality(FrontendAnimal):
 class PassesEveryLocality(FrontendAnimal):
     """Sends a request at any locality that is ordered."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         return replace(super().submit(packet, 0), locality=locality)

@@ -4,6 +4,7 @@ Frontends that break what the page says of packets and their lengths.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import FrontendAnimal, animal
 from vtpm_ref import page
@@ -19,7 +20,7 @@ _BUFFER = 8192
 class SubmitsNineBytes(FrontendAnimal):
     """Submits what is shorter than a TPM header (Linux)."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         if self.ready and len(packet) < HEADER_SIZE:
             return replace(self, step=Step.LOOK_FREE, packet=packet, locality=locality)
         return super().submit(packet, locality)
@@ -29,7 +30,7 @@ class SubmitsNineBytes(FrontendAnimal):
 class SubmitsTooLong(FrontendAnimal):
     """Submits what is longer than the room, as much of it as fits."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         if self.ready and len(packet) > page.capacity():
             return replace(self, step=Step.LOOK_FREE, packet=packet, locality=locality)
         return super().submit(packet, locality)
@@ -42,7 +43,7 @@ class SubmitsTooLong(FrontendAnimal):
 class SubmitsMismatch(FrontendAnimal):
     """Submits a packet whose header gives another size than it has."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         fits = HEADER_SIZE <= len(packet) <= page.capacity()
         if self.ready and fits and not is_well_formed(packet):
             return replace(self, step=Step.LOOK_FREE, packet=packet, locality=locality)

@@ -4,6 +4,7 @@ Frontends that break what the pages say of the shared page and of its states.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import FrontendAnimal, animal
 from vtpm_ref import page
@@ -36,7 +37,7 @@ class RequestAt16(FrontendAnimal):
 class AnnouncesExtraPage(FrontendAnimal):
     """Announces one extra page, and puts the packet behind the list."""
 
-    def submit(self, packet: bytes, locality: int = 0) -> Frontend:
+    def submit(self, packet: bytes, locality: int = 0) -> Self:
         if len(packet) > page.capacity(1):
             raise ProtocolViolation("packet.request-fits", "frontend", "4084", str(len(packet)))
         return super().submit(packet, locality)
@@ -110,7 +111,7 @@ class SubmitsWithoutLooking(FrontendAnimal):
 class CancelsIdlePage(FrontendAnimal):
     """Stores CANCEL when told to, whatever state is (Linux)."""
 
-    def cancel(self) -> Frontend:
+    def cancel(self) -> Self:
         return self._go(Step.PUT_CANCEL) if self.ready else super().cancel()
 
     def then_ring_cancel(self, result: None) -> Frontend:

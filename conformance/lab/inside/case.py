@@ -13,8 +13,8 @@ from conformance import play as playing
 from conformance.cases import CASES
 from conformance.errors import AdapterError
 from conformance.links.xen import XenLink
+from conformance.links.xen_devices import StoreClient
 from conformance.links.xen_peers import ConsolePeer, Peer, ProgramPeer
-from conformance.links.xen_store import StoreClient
 from conformance.recorder import Recorder
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place

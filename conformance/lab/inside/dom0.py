@@ -10,6 +10,7 @@ A request is one JSON line; if it has a ``size``, so many bytes for the file ``p
 follow.  A reply is one JSON line and ``size`` bytes.
 """
 
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -137,10 +138,8 @@ def _outcome(child: int, reader: int, limit: float) -> dict[str, Any]:
             break
         said += data
     late = time.monotonic() >= deadline
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     _, status = os.waitpid(child, 0)
     if said:
         return dict(json.loads(said))

@@ -27,7 +27,7 @@ from sphinx.util.typing import OptionSpec
 
 from conformance.clauses import KEYWORD, SUBJECTS, Clause, ClauseError, load
 
-from . import checks
+from . import checks, measured
 
 #: Between level, role and status; readable when spoken, narrow when printed.
 SEPARATOR = " \u00b7 "
@@ -51,7 +51,8 @@ class ClauseDirective(SphinxDirective):
         domain = self.env.domains[ClauseDomain.name]
         assert isinstance(domain, ClauseDomain)
         domain.clauses[clause.id] = clause
-        for file in checks.files():
+        results = measured.folder(self.config)
+        for file in (*checks.files(), *measured.files(results)):
             self.env.note_dependency(str(file))
         return [self._describe(clause)]
 
@@ -85,6 +86,10 @@ class ClauseDirective(SphinxDirective):
             content += nodes.paragraph("", "Checked by:", classes=["clause-checked"])
             items = [_case(name, about) for name, about in names.items()]
             content += nodes.bullet_list("", *items, classes=["clause-cases"])
+        if results := measured.results_of(clause.id, measured.folder(self.config)):
+            content += nodes.paragraph("", "Measured:", classes=["clause-checked"])
+            told = [_result(run, verdict) for run, verdict in results]
+            content += nodes.bullet_list("", *told, classes=["clause-cases"])
         if clause.unobservable:
             lead = "Not observable from outside; what would show it: "
             content += self._line(lead, clause.unobservable, "clause-unobservable")
@@ -95,17 +100,29 @@ class ClauseDirective(SphinxDirective):
     def _sentence(self, clause: Clause) -> nodes.paragraph:
         parsed, messages = self.parse_inline(clause.text, lineno=self.lineno)
         sentence = nodes.paragraph("", "", *parsed, *messages, classes=["clause-sentence"])
-        for text in list(sentence.findall(nodes.Text)):
-            before, keyword, after = str(text).partition(clause.level)
-            if keyword and not isinstance(text.parent, nodes.literal):
-                marked = nodes.inline("", keyword, classes=["clause-keyword"])
-                text.parent.replace(text, [nodes.Text(before), marked, nodes.Text(after)])
-                break
+        mark_keyword(sentence, clause.level)
         return sentence
 
     def _line(self, lead: str, text: str, style: str) -> nodes.paragraph:
         parsed, messages = self.parse_inline(text, lineno=self.lineno)
         return nodes.paragraph("", lead, *parsed, *messages, classes=[style])
+
+
+def mark_keyword(sentence: nodes.paragraph, level: str) -> None:
+    """Make the keyword ``level`` stand out in ``sentence``."""
+    for text in list(sentence.findall(nodes.Text)):
+        before, keyword, after = str(text).partition(level)
+        if keyword and not isinstance(text.parent, nodes.literal):
+            marked = nodes.inline("", keyword, classes=["clause-keyword"])
+            text.parent.replace(text, [nodes.Text(before), marked, nodes.Text(after)])
+            return
+
+
+def _result(run: measured.Run, verdict: str) -> nodes.list_item:
+    shown = nodes.inline("", verdict, classes=["verdict", f"verdict-{verdict.replace(' ', '-')}"])
+    about = nodes.Text(f" ({run.about})" if run.about else "")
+    parts = [nodes.Text(f"{run.target}: "), shown, about]
+    return nodes.list_item("", nodes.paragraph("", "", *parts))
 
 
 def _case(name: str, about: str) -> nodes.list_item:
@@ -202,7 +219,7 @@ class ClauseDomain(Domain):
 
     def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
         for clause in self.clauses.values():
-            yield clause.id, clause.id, "clause", clause.page, clause.id, 1
+            yield clause.id, clause.id, "clause", clause.page, clause.id, 0  # found first
 
 
 def reference(clause: str) -> pending_xref:

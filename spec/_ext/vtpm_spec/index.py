@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
 """
 The directive ``clause-index``: every clause, and how it is judged.
+
+In a browser ``clause-index.js`` puts filters over it: one for each column
+that has cells with the class ``value``.
 """
 
 from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -15,7 +19,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from conformance.clauses import Clause
 
-from . import checks
+from . import checks, measured
 from .builders import chosen
 from .clause import SEPARATOR, ClauseDomain, literal, reference
 from .tables import Cell, table
@@ -47,10 +51,11 @@ class FillIndex(SphinxPostTransform):
             domain = self.env.domains[ClauseDomain.name]
             assert isinstance(domain, ClauseDomain)
             known = [clause for name, clause in domain.read.items() if name in domain.clauses]
-            place.replace_self([chosen("", _screen(known), _plain(known))])
+            results = measured.folder(self.config)
+            place.replace_self([chosen("", _screen(known, results), _plain(known))])
 
 
-def _by_page(clauses: list[Clause]) -> Iterator[tuple[nodes.rubric, list[Clause]]]:
+def by_page(clauses: list[Clause]) -> Iterator[tuple[nodes.rubric, list[Clause]]]:
     """
     Yield a heading that links to a page, and the clauses of that page.
     """
@@ -64,26 +69,57 @@ def _by_page(clauses: list[Clause]) -> Iterator[tuple[nodes.rubric, list[Clause]
             refexplicit=False,
             refwarn=True,
         )
-        yield nodes.rubric("", "", link), list(group)
+        heading = nodes.rubric("", "", link, classes=["page-heading"])
+        heading["heading-level"] = 2  # for those who go from heading to heading
+        yield heading, list(group)
 
 
-def _screen(clauses: list[Clause]) -> nodes.container:
+def _screen(clauses: list[Clause], results: Path) -> nodes.container:
+    headers = ["clause", "level", "role", "status", "judged by"]
+    if measured.runs(results):
+        headers.insert(4, "measured")
     out = nodes.container(classes=["clause-index"])
-    for heading, group in _by_page(clauses):
-        rows: list[list[Cell]] = [
-            [reference(c.id), c.level, _role(c), c.status, _judged(c)] for c in group
-        ]
-        out += heading
-        out += table(("clause", "level", "role", "status", "judged by"), rows, "clause-table")
+    for heading, group in by_page(clauses):
+        rows = [_row(clause, results) for clause in group]
+        part = nodes.container(classes=["clause-group"])
+        part += [heading, table(headers, rows, "clause-table")]
+        out += part
     return out
+
+
+def _row(clause: Clause, results: Path) -> list[Cell]:
+    cells: list[Cell] = [
+        reference(clause.id),
+        _value(clause.level),
+        _roles(clause),
+        _value(clause.status),
+        _judged(clause),
+    ]
+    if measured.runs(results):
+        told: list[nodes.Node] = []
+        for run, verdict in measured.results_of(clause.id, results):
+            told += [nodes.Text(f"{'; ' if told else ''}{run.target}: "), _value(verdict)]
+        cells.insert(4, told)
+    return cells
+
+
+def _value(text: str) -> nodes.inline:
+    """Something to filter by."""
+    return nodes.inline("", text, classes=["value"])
+
+
+def _roles(clause: Clause) -> list[nodes.Node]:
+    if clause.role != "both":
+        return [_value(clause.role)]
+    return [_value("frontend"), nodes.Text(", "), _value("backend")]
 
 
 def _plain(clauses: list[Clause]) -> nodes.container:
     out = nodes.container()
-    for heading, group in _by_page(clauses):
+    for heading, group in by_page(clauses):
         listed = nodes.definition_list()
         for clause in group:
-            badges = SEPARATOR.join((clause.level, _role(clause), clause.status))
+            badges = SEPARATOR.join((clause.level, clause.role, clause.status))
             listed += nodes.definition_list_item(
                 "",
                 nodes.term("", "", reference(clause.id)),
@@ -95,10 +131,6 @@ def _plain(clauses: list[Clause]) -> nodes.container:
             )
         out += [heading, listed]
     return out
-
-
-def _role(clause: Clause) -> str:
-    return "both" if clause.role == "both" else clause.role
 
 
 def _judged(clause: Clause) -> list[nodes.Node]:
@@ -123,6 +155,7 @@ def _judged(clause: Clause) -> list[nodes.Node]:
 
 def setup(app: Sphinx) -> None:
     """Called by the package's ``setup``."""
+    app.add_js_file("clause-index.js", loading_method="defer")
     app.add_node(clause_index)
     app.add_directive("clause-index", ClauseIndexDirective)
     app.add_post_transform(FillIndex)

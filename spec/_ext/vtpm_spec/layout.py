@@ -8,7 +8,6 @@ same in words to those who do not see it; in plain text it is drawn as RFCs do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -16,7 +15,7 @@ from sphinx.application import Sphinx
 from vtpm_ref import page
 from vtpm_ref.page import Field
 
-from .builders import chosen
+from .pictures import box, forms, picture, text
 from .tables import directive
 
 #: Bytes in one row of the picture.
@@ -105,8 +104,7 @@ def svg(drawn: Sequence[Row], end: int) -> str:
     Draw the rows as SVG; every line and letter has the colour of the text.
     """
     parts = [
-        f'<text x="{_LEFT + _BYTE * n + _BYTE // 2}" y="{_TOP - 8}" text-anchor="middle"'
-        f' opacity="0.7">byte {n}</text>'
+        text(_LEFT + _BYTE * n + _BYTE // 2, _TOP - 8, f"byte {n}", more=' opacity="0.7"')
         for n in range(BYTES)
     ]
     top = _TOP
@@ -117,41 +115,24 @@ def svg(drawn: Sequence[Row], end: int) -> str:
         for label, size in row.cells:
             width = _BYTE * size
             dash = ' stroke-dasharray="4 3"' if row.many else ""
-            parts.append(
-                f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="none"'
-                f' stroke="currentColor"{dash}/>'
-                f'<text x="{left + width // 2}" y="{top + height // 2 + 4}"'
-                f' text-anchor="middle">{escape(label)}</text>'
-            )
+            parts.append(box(left, top, width, height, dash))
+            parts.append(text(left + width // 2, top + height // 2 + 4, label))
             left += width
         top += height
     parts.append(_beside(str(end), top))
-    words = escape(in_words(drawn, end))
-    return (
-        f'<svg class="page-layout" xmlns="http://www.w3.org/2000/svg" role="img"'
-        f' viewBox="0 0 {_LEFT + _BYTE * BYTES + 2} {top + 20}"'
-        f' fill="currentColor" font-size="12.5"'
-        f' aria-labelledby="page-layout-title page-layout-words">'
-        f'<title id="page-layout-title">Layout of the shared page</title>'
-        f'<desc id="page-layout-words">{words}</desc>{"".join(parts)}</svg>'
-    )
+    area = (_LEFT + _BYTE * BYTES + 2, top + 20)
+    title, words = "Layout of the shared page", in_words(drawn, end)
+    return picture("page-layout", title, words, "".join(parts), area)
 
 
 def _beside(offset: str, top: int) -> str:
-    return f'<text x="{_LEFT - 8}" y="{top + 14}" text-anchor="end">{escape(offset)}</text>'
+    return text(_LEFT - 8, top + 14, offset, "end")
 
 
 def page_layout() -> nodes.Node:
     """The picture, in the form that the builder can show."""
     drawn = rows(page.FIELDS)
-    plain = ascii_art(drawn, page.PAGE_SIZE)
-    markup = (
-        f'<div class="page-layout-box">{svg(drawn, page.PAGE_SIZE)}</div>\n'
-        f'<details class="page-layout-text"><summary>The same as text</summary>'
-        f"<pre>{escape(plain)}</pre></details>"
-    )
-    screen = nodes.raw("", markup, format="html")
-    return chosen("", screen, nodes.literal_block(plain, plain, language="text"))
+    return forms(svg(drawn, page.PAGE_SIZE), ascii_art(drawn, page.PAGE_SIZE))
 
 
 def setup(app: Sphinx) -> None:

@@ -140,8 +140,9 @@ def hand_made(page: str, parts: Iterable[Block]) -> list[Problem]:
 
 
 def _by_hand(page: str, line: int, what: str) -> Problem:
-    todo = "use page-layout, field-table, transition-table, node-table or handshake-table"
-    return Problem(page, line, f"{what} written by hand", f"{todo}, which the model makes")
+    made = "page-layout, state-diagram, ladder, field-table, transition-table, node-table"
+    todo = f"use {made} or handshake-table, which the model makes"
+    return Problem(page, line, f"{what} written by hand", todo)
 
 
 def _headers(part: Block) -> Iterable[tuple[int, list[str]]]:

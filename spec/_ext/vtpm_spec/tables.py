@@ -139,7 +139,7 @@ def handshake_table() -> nodes.Node:
     rows: list[Sequence[Cell]] = []
     plain = nodes.enumerated_list(enumtype="arabic", prefix="", suffix=".")
     for number, step in enumerate(xenbus.HANDSHAKE, 1):
-        state = "" if step.state is None else _state(step.state)
+        state = "" if step.state is None else xenbus_state(step.state)
         cells = (str(number), step.role.value, step.after, step.does, state or "nothing")
         rows.append((*cells, reference(step.clause)))
         then = f", then sets its state to {state}" if state else ""
@@ -150,7 +150,7 @@ def handshake_table() -> nodes.Node:
     return chosen("", table(headers, rows, "handshake-table"), plain)
 
 
-def _state(state: xenbus.XenbusState) -> str:
+def xenbus_state(state: xenbus.XenbusState) -> str:
     """A xenbus state as Xen writes it: InitWait (2)."""
     return f"{state.name.title().replace('_', '')} ({state.value})"
 

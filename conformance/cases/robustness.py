@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Cases of the page on robustness."""

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""
+Backends that break what the page says of robustness.
+"""

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+"""
+Frontends that break what the page says of time.
+"""
