@@ -12,6 +12,7 @@ or without.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from vtpm_ref import packet
 from vtpm_ref.backend import Backend
@@ -229,9 +230,8 @@ class World:
         online, state = (place.path(Role.BACKEND, name) for name in ("online", "state"))
         return self.ground.write(((online, "0"),)).write(((state, closing),))
 
-    def _spend(self, what: str, **changed: object) -> "World":
-        changed["budget"] = self.budget.less(what)
-        return replace(self, **changed)  # type: ignore[arg-type]
+    def _spend(self, what: str, **changed: Any) -> "World":
+        return replace(self, budget=self.budget.less(what), **changed)
 
     def _check(self, answer: Answer) -> None:
         """The user gets an answer; a response has to be that of the request."""
