@@ -31,7 +31,12 @@ _PARTS = (
     "targets",
     "tester",
     "driver",
+    "adapter",
+    "grounds",
 )
+
+#: Where they are in dom0.
+CODE = "/tmp/code.zip"
 
 #: Seconds that the line may be silent beyond what a request takes.
 _GRACE = 10.0
@@ -66,7 +71,7 @@ class Session:
         self._buffer = bytearray()
         self._machine = machine.resume(lab.snapshot, console)
         try:
-            request = {"do": "load", "path": "/tmp/code.zip"}
+            request = {"do": "load", "path": CODE}
             self._ask(request, code(self.facts["bytecode"]), 10.0)
         except BaseException:
             self.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from conformance.errors import AdapterError, LabError, UsageError
 from conformance.lab import build
 from conformance.lab.build import Lab
-from conformance.lab.session import CallFailed, Session
+from conformance.lab.session import CODE, CallFailed, Session
 from conformance.links import xen
 from conformance.run import Subject, trace_path
 from vtpm_ref.states import Role
@@ -28,6 +28,9 @@ GUEST_LIMIT = 90.0
 
 #: Machines that play cases at the same time, as far as there are processors.
 MACHINES = 2
+
+#: How a program of the judge's own code is started in dom0.
+PYTHON = ("env", f"PYTHONPATH={CODE}", "python3.11")
 
 _PLAY = "conformance.lab.inside.case:play"
 _CREATE = "conformance.lab.inside.guests:create"
@@ -235,11 +238,17 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
 
 
 def _program(role: Role, command: str) -> Recipe:
-    """A program that is brought into dom0 and started there, with its arguments."""
+    """
+    A program that is brought into dom0 and started there, with its arguments.
+
+    ``python`` is dom0's, with the judge's own modules.
+    """
     try:
         program, *arguments = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"--lab exec:{command}: {error}") from error
+    if program == "python":
+        return Recipe(role, "program", shlex.join([*PYTHON, *arguments]))
     found = shutil.which(program)
     if found is None:
         raise UsageError(f"--lab exec:{command}: there is no program {program}")

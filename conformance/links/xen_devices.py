@@ -180,6 +180,23 @@ class EventChannels:
         os.close(self.fd)
 
 
+def connect_store() -> int:
+    """
+    A descriptor that speaks xenstore's wire protocol; the caller's to close.
+
+    :raises AdapterError: there is no xenstore to be reached.
+    """
+    for path in filter(os.path.exists, _STORE_SOCKETS):
+        with socket.socket(socket.AF_UNIX) as store:
+            store.connect(path)
+            return store.detach()
+    for path in filter(os.path.exists, _STORE_DEVICES):
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    raise AdapterError(
+        f"there is no xenstore here: neither {_STORE_SOCKETS[0]} nor {_STORE_DEVICES[0]}"
+    )
+
+
 class StoreClient:
     """
     A connection to the host's xenstore.
@@ -193,19 +210,7 @@ class StoreClient:
         self._buffer = bytearray()
         self._replies: list[Message] = []
         self._request = 0
-        self._socket: socket.socket | None = None
-        self.fd = self._connect()
-
-    def _connect(self) -> int:
-        for path in filter(os.path.exists, _STORE_SOCKETS):
-            self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.connect(path)
-            return self._socket.fileno()
-        for path in filter(os.path.exists, _STORE_DEVICES):
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        raise AdapterError(
-            f"there is no xenstore here: neither {_STORE_SOCKETS[0]} nor {_STORE_DEVICES[0]}"
-        )
+        self.fd = connect_store()
 
     def call(self, op: Op, *words: str, tx: int = 0, end: str = "\0") -> str:
         """
@@ -303,10 +308,7 @@ class StoreClient:
 
     def close(self) -> None:
         """End the connection; its watches and transactions end with it."""
-        if self._socket is not None:
-            self._socket.close()
-        else:
-            os.close(self.fd)
+        os.close(self.fd)
 
 
 class StoreRefused(AdapterError):
