@@ -32,6 +32,9 @@ MACHINES = 2
 #: How a program of the judge's own code is started in dom0.
 PYTHON = ("env", f"PYTHONPATH={CODE}", "python3.11")
 
+#: The reference backend with a real TPM, libtpms.
+REFERENCE = shlex.join([*PYTHON, "-m", "conformance.targets.libtpms"])
+
 _PLAY = "conformance.lab.inside.case:play"
 _CREATE = "conformance.lab.inside.guests:create"
 

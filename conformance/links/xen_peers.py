@@ -215,11 +215,15 @@ class ConsolePeer(_Speaker):
     :param path: the terminal that is the console's other end.
     :param comes_first: whether it has to be there before its device is, as a driver's
         agent has, which lets the last device go first.
+
+    :ivar told: what a guest of the lab has told, by the number of the question.
     """
 
     def __init__(self, path: str, *, comes_first: bool) -> None:
         super().__init__()
         self.comes_first = comes_first
+        self.told: dict[int, dict[str, Any]] = {}
+        self._asked = 0
         self._path = path
         self._fd = -1
         self._rest = b""
@@ -265,6 +269,12 @@ class ConsolePeer(_Speaker):
             os.close(self._fd)
         self._fd, self._outlet = -1, None
 
+    def ask(self, message: dict[str, Any]) -> int:
+        """Ask a guest of the lab for more than the adapter page knows; the question's number."""
+        self._asked += 1
+        self._say(message | {"id": self._asked})
+        return self._asked
+
     def _free_text(self, line: bytes) -> None:
         self._lines += 1
         text = line[:LINE_LIMIT].decode("utf-8", "backslashreplace")
@@ -282,7 +292,11 @@ class ConsolePeer(_Speaker):
     def _take_line(self, line: bytes) -> None:
         # What an agent said before this run, and what an agent of another version says.
         with contextlib.suppress(AdapterError):
-            super()._take_line(line)
+            message = parse_line(line)
+            if message["msg"] == "told":
+                self.told[number(message, "id")] = message
+            else:
+                super()._take_line(line)
 
 
 #: Makes a peer; a case has a fresh one.

@@ -113,6 +113,8 @@ class Agent:
                 self._in_thread(self._order, message)
             elif kind == "run":
                 self._in_thread(self._run, message)
+            elif kind == "repeat":
+                self._in_thread(self._repeat, message)
 
     def _in_thread(self, action: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> None:
         threading.Thread(target=action, args=(message,), daemon=True).start()
@@ -175,12 +177,20 @@ class Agent:
             message["argv"].split(), capture_output=True, text=True, timeout=300, check=False
         )
         self._say(
-            msg="ran",
+            msg="told",
             id=message.get("id"),
             status=done.returncode,
             stdout=done.stdout,
             stderr=done.stderr,
         )
+
+    def _repeat(self, message: dict[str, Any]) -> None:
+        """Send the same packet again and again, and report how long that took."""
+        packet = bytes.fromhex(message["packet"])
+        start = time.monotonic()
+        for _ in range(message["count"]):
+            self._device.send(packet)
+        self._say(msg="told", id=message.get("id"), seconds=time.monotonic() - start)
 
     def _say(self, **message: object) -> None:
         with self._say_lock:
