@@ -19,7 +19,8 @@ from pathlib import Path
 
 from conformance import __version__
 from conformance.errors import ConformanceError
-from conformance.report.results import Exit
+from conformance.expect import Deviation
+from conformance.report.results import Exit, RunResult
 from vtpm_ref.states import Role
 
 _EXITS = """\
@@ -193,6 +194,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument(
+        "--expect",
+        type=Path,
+        metavar="FILE",
+        help="what the target is known to break; anything else fails, and so does a"
+        " clause of the file that is kept",
+    )
+    parser.add_argument(
+        "--write-expect",
+        type=Path,
+        metavar="FILE",
+        help="write such a file of what was seen broken, for you to fill in the reasons",
+    )
+    parser.add_argument(
         "--timeout-multiplier",
         type=_positive,
         default=1.0,
@@ -239,7 +253,7 @@ def _positive(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from conformance import engine
+    from conformance import engine, expect
     from conformance.report import files, jsonlines, terminal
     from conformance.select import select
     from conformance.subjects import subject_of
@@ -260,7 +274,8 @@ def _run(options: argparse.Namespace) -> int:
         levels=options.level,
         statuses=options.status,
     )
-    for path in filter(None, (options.junit, options.jsonl)):
+    expected = expect.load(options.expect) if options.expect is not None else {}
+    for path in filter(None, (options.junit, options.jsonl, options.write_expect)):
         files.prepare(path)
     out = _Output()
     progress = terminal.Progress(out)
@@ -273,6 +288,7 @@ def _run(options: argparse.Namespace) -> int:
         repeat=_repeat(options),
         junit=options.junit is not None,
         most_failures=options.maxfail,
+        expected=expected,
         notice=progress.case,
     )
     progress.end()
@@ -281,7 +297,18 @@ def _run(options: argparse.Namespace) -> int:
         files.save(options.junit, result.junit)
     if options.jsonl is not None:
         files.save(options.jsonl, jsonlines.text([result]))
+    if options.write_expect is not None:
+        files.save(options.write_expect, expect.text(_deviations(result)))
     return result.exit_code
+
+
+def _deviations(result: RunResult) -> list[Deviation]:
+    """What was seen broken; of what was expected, the reasons are kept."""
+    return [
+        result.expected.get(clause.id)
+        or Deviation(clause.id, "reason?", f"{clause.page}.html#{clause.id}")
+        for clause, _ in result.broken()
+    ]
 
 
 class _Output:

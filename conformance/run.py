@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,7 @@ class Subject:
     :param evidence: what the link sees of the judged role.
     :param make: makes the link for one case; a target elsewhere has none.
     :param remote: plays the cases elsewhere, instead of ``make``.
+    :param versions: what runs there, by name.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Subject:
     evidence: dict[str, str]
     make: MakeLink | None
     remote: "Remote | None" = None
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Remote(Protocol):

@@ -237,7 +237,8 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
         console.unlink()
     name = rest or f"xen-tpmfront of Linux {facts['Linux']}"
     target = LabTarget(lab, recipe, folder)
-    return Subject(name, role, "xen", xen.evidence(role, log=True), None, target)
+    versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
+    return Subject(name, role, "xen", xen.evidence(role, log=True), None, target, versions)
 
 
 def _program(role: Role, command: str) -> Recipe:
