@@ -21,7 +21,7 @@ from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: Seconds, before the multiplier, that one case may take in dom0.
-CASE_LIMIT = 60.0
+CASE_LIMIT = 120.0
 
 #: Seconds until a guest of the user's has come up.
 GUEST_LIMIT = 90.0
