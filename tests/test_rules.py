@@ -273,6 +273,43 @@ def test_only_chosen_clauses_are_judged() -> None:
     assert set(judgement.results) == {("exchange.answered", Role.BACKEND)}
 
 
+# Races, in traces of both sides.
+
+BOTH = f"{FE}+{BE}"
+#: The second request, over FINISH; its answer is in the page, and nobody has looked.
+CROSSING = [
+    *CONNECTED,
+    *(order(1), *request(), *answer(), result(1, "response", RESPONSE)),
+    *(order(2), looks(FE, 2), *request(), *answer()[:-1]),
+]
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_state_that_was_seen_before_submit_is_not_the_answer(seen: bool) -> None:
+    """FINISH of the last exchange is no reason not to cancel in this one."""
+    look = [looks(FE, 2)] if seen else []
+    judgement = judge(BOTH, *CROSSING, *look, writes(FE, 3), rings(FE), writes(BE, 0))
+    assert judgement.broken == ({"states.cancel-when-busy"} if seen else frozenset())
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.FINISH])
+def test_a_cancel_that_crosses_an_answer_has_an_answer_of_its_own(state: State) -> None:
+    after = (writes(FE, 3), rings(FE), looks(BE, 3), writes(BE, state), rings(BE), looks(FE, state))
+    judgement = judge(BOTH, *CROSSING, *after)
+    expected = frozenset() if state is State.IDLE else {"cancel.acknowledged-when-idle"}
+    assert judgement.broken == expected
+    assert judgement.results["cancel.acknowledged-when-idle", Role.BACKEND].occasions == 1
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_whoever_gives_up_need_not_take_a_response_that_it_has_not_seen(seen: bool) -> None:
+    """CANCEL, the response comes all the same, and the order ends as timed-out."""
+    asked = (order(1), *request(), looks(BE, 1), writes(FE, 3), rings(FE))
+    completed = answer() if seen else answer()[:-1]
+    judgement = judge(BOTH, *CONNECTED, *asked, *completed[1:], result(1, "timed-out"))
+    assert judgement.broken == ({"exchange.response-taken"} if seen else frozenset())
+
+
 # Silence, crashes and trouble.
 
 CASE = "packet.too-long-answered/by-hand"

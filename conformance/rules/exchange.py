@@ -254,6 +254,8 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not _is_sound(answer):
             return
+        if result.outcome == "timed-out" and self.scene.seen[FRONTEND] == CANCEL:
+            return  # it has given up, and does not know of the response
         taken = bytes.fromhex(result.packet)
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
