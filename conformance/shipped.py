@@ -104,11 +104,11 @@ def main() -> int:
             print(f"{name:<28} {error}")
             codes.append(Exit(error.exit_code))
     print(f"\n{verdicts} verdicts, traces in {FOLDER}/")
-    print(_not_run(missing))
+    print(not_run(missing))
     return worst(codes)
 
 
-def _not_run(missing: list[str]) -> str:
+def not_run(missing: list[str]) -> str:
     """The last line: how many targets were not run, and what would make them run."""
     if not missing:
         return "not run: nothing"
