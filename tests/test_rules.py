@@ -235,6 +235,14 @@ def test_sampled_stores_excuse_some_events_but_no_flood(surplus: int, expected: 
     assert verdict(judgement, "exchange.event-per-change") is expected
 
 
+@pytest.mark.parametrize(("events", "expected"), [(2, Verdict.NOT_OBSERVABLE), (3, Verdict.BROKEN)])
+def test_a_cancel_may_lie_over_a_submit_that_nobody_saw(events: int, expected: Verdict) -> None:
+    """Two events at once may be theirs, and one more that of a second CANCEL, however often."""
+    cancelled = (rings(FE, events), looks(BE, 3), sample(), rings(FE), writes(BE, 0))
+    judgement = judge(FE, *CONNECTED, *cancelled * (TOLERATED_EVENTS + 1), evidence=SAMPLED)
+    assert verdict(judgement, "exchange.event-per-change") is expected
+
+
 def test_a_page_that_is_only_sampled_is_judged_at_the_first_look() -> None:
     judgement = judge(FE, *CONNECTED, sample(100, b"\xa5"), evidence=SAMPLED)
     assert judgement.broken == {"page.zeroed"}

@@ -170,10 +170,14 @@ class EventPerChange(Rule):
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
             self._surplus -= 1
+            if new == CANCEL and old in (IDLE, FINISH) and not self.can_pass:
+                self._surplus -= 1  # it may lie over a SUBMIT that nobody saw
 
     def on_notify(self, by: Role, count: int) -> None:
         if by is not self.role:
             return
+        if by is FRONTEND and self.scene.state == CANCEL and not self.can_pass:
+            return  # it may be that of a CANCEL over CANCEL, which leaves no mark
         self._surplus += count
         self._events += count
         # One may be early; that is for submit-notifies and answer-notifies to judge.
@@ -254,8 +258,8 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not _is_sound(answer):
             return
-        if result.outcome == "timed-out" and self.scene.seen[FRONTEND] == CANCEL:
-            return  # it has given up, and does not know of the response
+        if result.outcome == "timed-out" and self.scene.seen[FRONTEND] != FINISH:
+            return  # it has given up, and did not know of the response
         taken = bytes.fromhex(result.packet)
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
