@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from msgspec.structs import replace
+
 from conformance.judge import Judge, Judgement
 from conformance.links.memory import EVIDENCE
 from conformance.recorder import Recorder
 from conformance.run import header_of
 from conformance.targets import Target, libtpms, reference, swtpm
-from conformance.trace import TraceReader
+from conformance.trace import RoleName, TraceReader
 from conformance.traffic.census import CLASSES, Census
 from conformance.traffic.commands import Menu, real, stand_in
 from conformance.traffic.lot import USUAL, Habits, Lot
@@ -23,6 +25,13 @@ from vtpm_ref.xenbus import Place
 
 #: Orders in one trace; each trace starts with both sides that connect.
 CHUNK = 500
+
+#: Each trace is judged as one of two targets, and as one of either and a tester.
+_JUDGED: tuple[tuple[RoleName, ...], ...] = (
+    ("frontend", "backend"),
+    ("frontend",),
+    ("backend",),
+)
 
 
 def _nothing() -> str:
@@ -156,13 +165,15 @@ def _play(pairing: Pairing, orders: int, rng: Random, path: Path, habits: Habits
 def _judge(path: Path, ended: bool, report: Report) -> None:
     """Judge a trace and count what it met; throw it away unless there is an alarm."""
     reader = TraceReader(path)
-    judge = Judge(reader.header)
-    report.census.attend(judge.scene)
+    judges = [Judge(replace(reader.header, judged=list(roles))) for roles in _JUDGED]
+    report.census.attend(judges[0].scene)
     for event in reader:
-        judge.feed(event)
-    judgement = judge.finish(str(path))
-    report.events += judgement.events
-    report.alarms += _alarms(judgement)
+        for judge in judges:
+            judge.feed(event)
+    judgements = [judge.finish(str(path)) for judge in judges]
+    report.events += judgements[0].events
+    # Each line once: what is broken is broken for more than one of them.
+    report.alarms += dict.fromkeys(line for each in judgements for line in _alarms(each))
     if not ended and not report.alarms:
         report.alarms.append("a request or an order came to no end, and no clause was broken")
     if report.alarms:
