@@ -105,6 +105,23 @@ def test_a_fresh_target_answers_get_random(family: Family) -> None:
 
 
 @needs_swtpm
+def test_a_12_is_used_again_only_if_it_is_as_good_as_new() -> None:
+    """It takes long to start, and GetRandom leaves no trace in it."""
+
+    first = swtpm.give(Family.TPM12)
+    run(first, GET_RANDOM[Family.TPM12])
+    assert swtpm.give(Family.TPM12) is first
+    first.start(GET_RANDOM[Family.TPM12], 0)  # nobody fetches the result
+    second = swtpm.give(Family.TPM12)
+    run(second, build(0xC1, 0x53))  # ContinueSelfTest
+    third = swtpm.give(Family.TPM12)
+    third.emulator.process.kill()
+    run(third, GET_RANDOM[Family.TPM12])
+    assert len({first, second, third, swtpm.give(Family.TPM12)}) == 4
+    assert swtpm.give(Family.TPM20).family is Family.TPM20
+
+
+@needs_swtpm
 def test_several_run_side_by_side() -> None:
     with closing(Swtpm()) as one, closing(Swtpm(Family.TPM12)) as other:
         one.start(GET_RANDOM[Family.TPM20], 0)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from conformance.errors import AdapterError
-from conformance.targets.threaded import STARTUP, refusal
+from conformance.targets.threaded import STARTUP, is_harmless, refusal
 from vtpm_ref.packet import CODES, Family, PacketHeader, error_response
 from vtpm_ref.page import capacity
 
@@ -17,10 +17,6 @@ _APT = "apt-get install libtpms0"
 
 #: What ``TPMLIB_ChooseTPMVersion`` calls each family.
 _VERSIONS = {Family.TPM12: 0, Family.TPM20: 1}
-
-#: Tag and ordinal of commands that leave a TPM as fresh as it was: PCRRead,
-#: GetRandom and GetCapability of a 1.2.
-_HARMLESS = {(0xC1, 0x15), (0xC1, 0x46), (0xC1, 0x65)}
 
 _RETRY, _BYTES, _NUMBER = 0x800, c.POINTER(c.c_void_p), c.POINTER(c.c_uint32)
 
@@ -97,10 +93,7 @@ class Chip:
 
     def start(self, family: Family, nvram: dict[str, bytes] | None) -> None:
         """
-        Switch on and send Startup(CLEAR).
-
-        The self test of a 1.2 makes an RSA key, about 150 ms, so one that is
-        still fresh is used again.  A 2.0 starts in 0.03 ms.
+        Switch on and send Startup(CLEAR), unless it is still fresh.
         """
         if nvram is None and self._fresh and family is self._family:
             self.nvram = dict(self.nvram)
@@ -122,8 +115,7 @@ class Chip:
         """Execute one command and return its response."""
         if refused := refusal(self._family, packet, locality):
             return refused
-        header = PacketHeader.unpack(packet)
-        self._fresh &= (header.tag, header.code) in _HARMLESS
+        self._fresh &= is_harmless(packet)
         self._locality = locality
         answer = (c.byref(self._response), c.byref(self._size), c.byref(self._room))
         if self._lib.TPMLIB_Process(*answer, packet, len(packet)):

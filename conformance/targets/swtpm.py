@@ -13,6 +13,8 @@ from conformance.targets import Target
 from conformance.targets.emulator import Emulator, Ended, available
 from conformance.targets.reference import served_by
 from conformance.targets.threaded import ThreadedTpm, refusal
+from conformance.targets.threaded import ThreadedTpm, is_harmless, refusal
+from vtpm_ref.backend import Backend
 from vtpm_ref.packet import CODES, Family, error_response
 from vtpm_ref.xenbus import Place
 
@@ -38,6 +40,7 @@ class Swtpm(ThreadedTpm):
         self.emulator = Emulator(family, patience)
         self.trouble = ""
         self._closed = False
+        self._changed = False
         super().__init__(family)
         # Not left to the end of the sockets: a command may run, and swtpm first ends that.
         atexit.register(self.close)
@@ -46,6 +49,7 @@ class Swtpm(ThreadedTpm):
         """See ``ThreadedTpm.execute``; a malformed packet never reaches swtpm."""
         if refused := refusal(self.family, packet, locality):
             return refused
+        self._changed |= not is_harmless(packet)
         if not self.trouble:
             try:
                 return self.emulator.process_command(packet, locality)
@@ -60,6 +64,11 @@ class Swtpm(ThreadedTpm):
         Measured with 0.7.1: it looks at its control socket, where a cancel would
         come, only when the command is over.  The whole response follows.
         """
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is as good as a new one."""
+        return self.idle and not self._changed and not self.trouble
 
     def close(self) -> None:
         """Let the TPM go, with the command that runs; safe to call twice."""
@@ -88,12 +97,17 @@ def release() -> None:
         _given.pop().close()
 
 
+def give(family: Family) -> Swtpm:
+    """A TPM that is as good as new; the one before it is closed, or it is that one."""
+    if not any(tpm.fresh and tpm.family is family for tpm in _given):
+        release()
+        _given.append(Swtpm(family))
+    return _given[-1]
+
+
 def backend(place: Place, family: Family = Family.TPM20) -> Target:
-    """The reference backend with a fresh TPM; the one before it is closed."""
-    release()
-    tpm = Swtpm(family)
-    _given.append(tpm)
-    return served_by(tpm, f"swtpm {family.value} backend", place)
+    """The reference backend with a TPM that is as good as new; the one before it is gone."""
+    return served_by(give(family), f"swtpm {family.value} backend", place)
 
 
 def backend12(place: Place) -> Target:

@@ -8,7 +8,14 @@ import select
 from queue import SimpleQueue
 from threading import Thread
 
-from vtpm_ref.packet import CODES, Family, build, error_response, is_well_formed
+from vtpm_ref.packet import (
+    CODES,
+    Family,
+    PacketHeader,
+    build,
+    error_response,
+    is_well_formed,
+)
 from vtpm_ref.page import MOST_LOCALITY, capacity
 
 #: Startup(CLEAR), the first command of every TPM.
@@ -16,6 +23,22 @@ STARTUP = {
     Family.TPM12: build(0xC1, 0x99, b"\x00\x01"),
     Family.TPM20: build(0x8001, 0x144, b"\x00\x00"),
 }
+
+
+#: Tag and ordinal of commands that leave a TPM as fresh as it was: PCRRead,
+#: GetRandom and GetCapability of a 1.2.
+_HARMLESS = {(0xC1, 0x15), (0xC1, 0x46), (0xC1, 0x65)}
+
+
+def is_harmless(packet: bytes) -> bool:
+    """
+    Whether a well-formed command leaves a TPM as fresh as it was.
+
+    The self test of a 1.2 makes an RSA key, about 150 ms, so one that is still
+    fresh is used again.  A 2.0 starts at once, so nothing of it need be harmless.
+    """
+    header = PacketHeader.unpack(packet)
+    return (header.tag, header.code) in _HARMLESS
 
 
 def refusal(family: Family, packet: bytes, locality: int) -> bytes | None:
@@ -38,10 +61,13 @@ class ThreadedTpm:
     A TPM of ``family`` whose commands run in a thread; fulfils ``conformance.driver.Tpm``.
 
     A subclass says how to ``execute`` one.
+
+    :ivar idle: whether the result of every command has been fetched.
     """
 
     def __init__(self, family: Family) -> None:
         self.family = family
+        self.idle = True
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._event, select.POLLIN)
@@ -56,6 +82,7 @@ class ThreadedTpm:
 
     def start(self, packet: bytes, locality: int) -> None:
         """Start a command; only when no other is running."""
+        self.idle = False
         self._jobs.put((packet, locality))
 
     def finished(self, timeout: float) -> bool:
@@ -65,6 +92,7 @@ class ThreadedTpm:
     def result(self) -> bytes | None:
         """The response of the command that is over; a TPM says itself if cancelled."""
         os.eventfd_read(self._event)
+        self.idle = True
         return self._response
 
     def fileno(self) -> int:
