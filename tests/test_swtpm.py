@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A second real TPM behind the reference backend: swtpm, both families, in a process of its own."""
 
+import json
 import os
 import select
 import signal
@@ -29,6 +30,7 @@ from vtpm_ref.states import Role, State
 from vtpm_ref.xenbus import Place
 
 LIMIT = 60.0
+ROOT = Path(__file__).parents[1]
 needs_swtpm = pytest.mark.skipif(bool(swtpm.available()), reason="not run: apt-get install swtpm")
 
 #: How each family says that it failed: TPM_RC_FAILURE, TPM_FAIL.
@@ -93,6 +95,25 @@ def test_a_program_that_is_no_swtpm_is_refused_with_what_it_said(
     with pytest.raises(AdapterError, match="exit status 3; it said: no such option"):
         Swtpm()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_as_a_program_it_says_what_is_missing(tmp_path: Path) -> None:
+    start = {"msg": "start", "frontend": 1, "backend": 0, "device": 0, "pages": 1}
+    descriptors = {"store_fd": 0, "wait_fds": "0", "signal_fds": "0"}
+    with (tmp_path / "memory").open("w+b") as memory:
+        memory.truncate(4096)
+        line = json.dumps(start | descriptors | {"memory_fd": memory.fileno()})
+        ran = subprocess.run(
+            [sys.executable, "-m", "conformance.targets.swtpm"],
+            input=f"{line}\n",
+            env={**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)},
+            pass_fds=(memory.fileno(),),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    said = "the program swtpm is missing: apt-get install swtpm\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (3, "", said)
 
 
 @needs_swtpm
@@ -226,11 +247,10 @@ def test_nothing_is_left_of_a_killed_user(tmp_path: Path, busy: bool) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     command = create_primary(b"killed") if busy else GET_RANDOM[Family.TPM20]
-    root = str(Path(__file__).parents[1])
     killed = subprocess.Popen(
         [sys.executable, "-c", user, command.hex()],
         cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": root},
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -112,6 +112,7 @@ class Emulator:
                     *("--ctrl", f"type=unixio,clientfd={control.fileno()}"),
                 ],
                 pass_fds=(state, control.fileno()),
+                start_new_session=True,  # an interrupt from the terminal is not for it
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
