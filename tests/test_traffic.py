@@ -7,19 +7,21 @@ make it fail does: a defect, a side that rests too early, a class without hits.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from conformance.run import judge_file
 from conformance.targets import Target, reference
+from conformance.targets.standin import StandIn
 from conformance.traffic.__main__ import show
 from conformance.traffic.census import CELLS, CLASSES, LENGTHS
 from conformance.traffic.commands import stand_in
 from conformance.traffic.lot import USUAL
 from conformance.traffic.run import PAIRINGS, Pairing, run
 from tests.zoo import ANIMALS
+from vtpm_ref.backend import Backend
 from vtpm_ref.packet import HEADER_SIZE, Family
 from vtpm_ref.page import capacity
 from vtpm_ref.states import TRANSITIONS, Kind, Role
@@ -115,10 +117,32 @@ def test_a_defect_raises_an_alarm_and_its_trace_is_kept(
 
 
 def test_a_side_that_rests_too_early_is_an_alarm_by_itself(tmp_path: Path) -> None:
-    """A wake-up that is lost breaks no clause in such a trace, but the exchange has no end."""
+    """A wake-up that is lost breaks no clause in such a trace, but the order has no end."""
     report = run(with_animal("ForgetsEvents"), 2000, SEED, tmp_path)
-    assert report.alarms[0] == "a request or an order came to no end, and no clause was broken"
+    assert report.alarms[0] == "an order came to no end"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@dataclass(frozen=True)
+class OneBehind(Backend):
+    """A backend that answers each request with the response to the one before."""
+
+    kept: bytes | None = None
+
+    def completed(self, response: bytes | None) -> Backend:
+        after = super().completed(self.kept or response)
+        assert isinstance(after, OneBehind)
+        return replace(after, kept=response)
+
+
+def test_the_response_to_another_request_is_an_alarm_by_itself(tmp_path: Path) -> None:
+    """No judge can tell from the page what a TPM would have said."""
+
+    def backend(place: Place) -> Target:
+        return Target("one behind", OneBehind(place), StandIn())
+
+    report = run(replace(REFERENCE, backend=backend), 500, SEED, tmp_path)
+    assert "got a response that is not its own" in report.alarms[0]
 
 
 def test_a_class_without_hits_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

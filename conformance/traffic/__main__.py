@@ -2,8 +2,9 @@
 """
 ``python -m conformance.traffic``: at least 100 000 legal exchanges, not one alarm.
 
-It prints how often each class was met behind each backend.  It fails if a
-clause is found broken, an exchange comes to no end, or a class is not met.
+It prints how often each class was met with each backend.  It fails if a clause
+is found broken, an order comes to no end or gets the response to another, or a
+class is not met.
 """
 
 import argparse

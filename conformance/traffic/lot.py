@@ -12,7 +12,8 @@ from conformance.driver import Driver, Tpm
 from conformance.links.joint import LIMIT, Joint
 from conformance.recorder import Recorder
 from conformance.targets import Target
-from vtpm_ref.page import STATE
+from vtpm_ref.packet import CODES, error_response
+from vtpm_ref.page import MOST_LOCALITY, STATE
 from vtpm_ref.states import BACKEND, CANCEL, FRONTEND, SUBMIT, Role
 from vtpm_ref.xenbus import Place
 
@@ -45,18 +46,22 @@ class UnsteadyTpm:
 
     :param tpm: who executes them.
     :ivar let: whether the command may end.
+    :ivar executed: the last command that has ended, and its response.
     """
 
     def __init__(self, tpm: Tpm, rng: Random, habits: Habits) -> None:
         self.family = tpm.family
         self.let = False
+        self.executed: tuple[bytes, bytes | None] = (b"", None)
         self._tpm = tpm
+        self._command = b""
         self._rng = rng
         self._gives_up = habits.gives_up
 
     def start(self, packet: bytes, locality: int) -> None:
         """Start a command, which does not end yet."""
         self.let = False
+        self._command = packet
         self._tpm.start(packet, locality)
 
     def abort(self) -> None:
@@ -70,7 +75,10 @@ class UnsteadyTpm:
     def result(self) -> bytes | None:
         """The response, or ``None``, whatever the TPM has said."""
         response = self._tpm.result()
-        return None if self._rng.random() < self._gives_up else response
+        if self._rng.random() < self._gives_up:
+            response = None
+        self.executed = (self._command, response)
+        return response
 
     def fileno(self) -> int:
         """There is nothing to wait for: it ends when it is let."""
@@ -137,31 +145,48 @@ class Lot(Joint):
                 (habits.spurious / 2, backend.event),
             )
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes) -> str:
         """
         Have the frontend send ``packet``, at a locality that is drawn.
 
-        :return: whether the order has come to an end; if not, nothing can come.
+        :return: what is wrong with what became of it; empty if nothing.
         """
         elsewhere = self._rng.random() < self._habits.elsewhere
-        order = self.order("send", packet, self._rng.randint(1, 4) if elsewhere else 0)
+        locality = self._rng.randint(1, MOST_LOCALITY) if elsewhere else 0
+        order = self.order("send", packet, locality)
         self.wait(lambda: order in self.results, LIMIT, "the end of an order")
-        return self.results.pop(order, None) is not None or self._blame()
+        outcome = self.results.pop(order, None)
+        if outcome is None:
+            self._blame()
+            return "an order came to no end"
+        if outcome.outcome != "response" or outcome.packet == self._expected(packet, locality):
+            return ""
+        return f"order {order} got a response that is not its own"
 
-    def finish(self) -> bool:
+    def finish(self) -> str:
         """
         Let both come to rest, after a deadline that passed perhaps.
 
-        :return: whether no request is left without an answer.
+        :return: what is wrong then; empty if nothing.
         """
         self.settle(LIMIT)
-        return not self._busy or self._blame()
+        if not self._busy:
+            return ""
+        self._blame()
+        return "a request was left without an answer"
+
+    def _expected(self, packet: bytes, locality: int) -> bytes | None:
+        """The one response to ``packet``: the TPM's, or the refusal of its backend."""
+        if locality:
+            return error_response(self.family, CODES[self.family].locality)
+        command, response = self._tpm.executed if self._tpm is not None else (b"", None)
+        return response if command == packet else None
 
     @property
     def _busy(self) -> bool:
         return self.recorder.image(0)[STATE.offset] in (SUBMIT, CANCEL)
 
-    def _blame(self) -> bool:
+    def _blame(self) -> None:
         """
         Both rest too early: record what is missing, so that the judge can say whose it is.
 
@@ -176,7 +201,6 @@ class Lot(Joint):
             self.silence("an answer", LIMIT)
         elif not self.results:
             self.silence("a result", LIMIT)
-        return False
 
     def _advance(self, driver: Driver, limit: float) -> bool:
         """One move; ``False`` if there is none, whatever else could be."""

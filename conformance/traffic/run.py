@@ -5,6 +5,7 @@ Runs traffic between two sides, chunk by chunk, and judges each.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -140,29 +141,31 @@ def run(
             number += 1
             path = folder / f"{pairing.name.replace(' ', '-')}-{number}.jsonl"
             rng = Random(f"{seed} {pairing.name} {number}")
-            ended = _play(pairing, min(CHUNK, exchanges), rng, path, habits)
-            _judge(path, ended, report)
+            wrong = _play(pairing, min(CHUNK, exchanges), rng, path, habits)
+            _judge(path, wrong, report)
     finally:
         pairing.release()
     return report
 
 
-def _play(pairing: Pairing, orders: int, rng: Random, path: Path, habits: Habits) -> bool:
-    """Record one chunk; whether every order and every request came to an end."""
+def _play(pairing: Pairing, orders: int, rng: Random, path: Path, habits: Habits) -> str:
+    """Record one chunk; what was wrong with it apart from what the judge will say."""
     header = header_of(Role, link="memory", target=pairing.name, evidence=EVIDENCE)
     recorder = Recorder(path, header)
     lot = Lot(recorder, pairing.frontend, pairing.backend, rng, habits)
     try:
         lot.connect()
-        first = all(lot.send(command) for command in pairing.menu.first)
-        rest = all(lot.send(pairing.menu.draw(rng)) for _ in range(orders))
-        return first and rest and lot.finish()
+        drawn = (pairing.menu.draw(rng) for _ in range(orders))
+        for command in chain(pairing.menu.first, drawn):
+            if wrong := lot.send(command):
+                return wrong
+        return lot.finish()
     finally:
         lot.stop()
         recorder.close()
 
 
-def _judge(path: Path, ended: bool, report: Report) -> None:
+def _judge(path: Path, wrong: str, report: Report) -> None:
     """Judge a trace and count what it met; throw it away unless there is an alarm."""
     reader = TraceReader(path)
     judges = [Judge(replace(reader.header, judged=list(roles))) for roles in _JUDGED]
@@ -174,8 +177,8 @@ def _judge(path: Path, ended: bool, report: Report) -> None:
     report.events += judgements[0].events
     # Each line once: what is broken is broken for more than one of them.
     report.alarms += dict.fromkeys(line for each in judgements for line in _alarms(each))
-    if not ended and not report.alarms:
-        report.alarms.append("a request or an order came to no end, and no clause was broken")
+    if wrong:
+        report.alarms.append(wrong)
     if report.alarms:
         report.alarms.append(f"see for yourself: vtpm-conformance check {path}")
     else:
