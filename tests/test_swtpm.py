@@ -233,22 +233,31 @@ def test_closing_while_a_command_runs(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr().err == ""
 
 
+#: A user that is killed, and what it does just before.
+USER = """
+import os, signal, sys
+from conformance.targets.swtpm import Swtpm
+tpm = Swtpm()
+process = tpm.emulator.process
+print(process.pid, flush=True)
+sys.stdin.read()
+{last}
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+LAST_ACTS = {
+    "idle": "",
+    "short command": f"tpm.start(bytes.fromhex('{GET_RANDOM[Family.TPM20].hex()}'), 0)",
+    "long command": f"tpm.start(bytes.fromhex('{create_primary(b'killed').hex()}'), 0)",
+    "stopped": "process.send_signal(signal.SIGSTOP)",
+}
+
+
 @needs_swtpm
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
-def test_nothing_is_left_of_a_killed_user(tmp_path: Path, busy: bool) -> None:
+@pytest.mark.parametrize("last", LAST_ACTS)
+def test_nothing_is_left_of_a_killed_user(tmp_path: Path, last: str) -> None:
     """The swtpm ends, and no file was ever made."""
-    user = (
-        "import os, signal, sys\n"
-        "from conformance.targets.swtpm import Swtpm\n"
-        "tpm = Swtpm()\n"
-        "tpm.start(bytes.fromhex(sys.argv[1]), 0)\n"
-        "print(tpm.emulator.process.pid, flush=True)\n"
-        "sys.stdin.read()\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    command = create_primary(b"killed") if busy else GET_RANDOM[Family.TPM20]
     killed = subprocess.Popen(
-        [sys.executable, "-c", user, command.hex()],
+        [sys.executable, "-c", USER.format(last=LAST_ACTS[last])],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,

@@ -9,6 +9,7 @@ make it fail does: a defect, a side that rests too early, a class without hits.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -129,10 +130,8 @@ class OneBehind(Backend):
 
     kept: bytes | None = None
 
-    def completed(self, response: bytes | None) -> Backend:
-        after = super().completed(self.kept or response)
-        assert isinstance(after, OneBehind)
-        return replace(after, kept=response)
+    def completed(self, response: bytes | None) -> Self:
+        return replace(super().completed(self.kept or response), kept=response)
 
 
 def test_the_response_to_another_request_is_an_alarm_by_itself(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 swtpm as a process: two sockets, its state in memory that has no name.
 """
 
+import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from enum import IntEnum
@@ -50,8 +52,8 @@ class Emulator:
     """
     A new TPM of ``family``, started up.
 
-    It ends with this process, however that ends: at the end of the data socket
-    it ends, and it has that socket before it runs.  Nothing of it is left.
+    It ends with this process, however that ends: the kernel kills it when nobody
+    is left at the other end of its lifeline.  Nothing of it stays behind.
 
     :param patience: seconds after which it is taken to hang.
     :ivar process: the swtpm.
@@ -66,6 +68,7 @@ class Emulator:
         self._log = os.memfd_create("swtpm-log")
         self._control, control = socket.socketpair()
         self._data, data = socket.socketpair()
+        self._lifeline = -1
         try:
             with control, data:
                 self.process = self._spawn(family, control, data)
@@ -102,23 +105,28 @@ class Emulator:
     ) -> "subprocess.Popen[bytes]":
         for end in (self._control, self._data):
             end.settimeout(self._patience)
+        # In its socket before it starts: without the lifeline, it ends with the data socket.
         socket.send_fds(self._control, [_number(_Control.SET_DATAFD)], [data.fileno()])
         state = os.memfd_create("swtpm-state")
+        lifeline, self._lifeline = os.pipe()
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     *(PROGRAM, "socket", *_VERSIONS[family], "--terminate"),
                     *("--tpmstate", f"backend-uri=file:///proc/self/fd/{state}"),
                     *("--ctrl", f"type=unixio,clientfd={control.fileno()}"),
                 ],
-                pass_fds=(state, control.fileno()),
+                pass_fds=(state, control.fileno(), lifeline),
                 start_new_session=True,  # an interrupt from the terminal is not for it
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
             )
+            _tie(process.pid, lifeline)
         finally:
             os.close(state)
+            os.close(lifeline)
+        return process
 
     def _switch_on(self, family: Family) -> None:
         self._result("SET_DATAFD")
@@ -134,6 +142,8 @@ class Emulator:
         self._control.close()
         self._data.close()
         os.close(self._log)
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
 
     def _command(self, command: _Control, body: bytes) -> None:
         """Give a command on the control socket; it has to succeed."""
@@ -174,6 +184,18 @@ class Emulator:
         how = f"exit status {status}" if status >= 0 else f"signal {-status}"
         lines = os.pread(self._log, 1 << 16, 0).decode(errors="replace").strip().splitlines()
         return f"{how}; it said: {lines[-1]}" if lines else how
+
+
+def _tie(pid: int, lifeline: int) -> None:
+    """
+    Have the kernel kill ``pid`` when the other end of ``lifeline`` is closed.
+
+    The end of the data socket is not enough: swtpm 0.7.1 goes on for ever if it
+    finds nobody to take a response.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, pid)
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
 
 
 def _number(value: int) -> bytes:

@@ -12,13 +12,11 @@ import sys
 from conformance.targets import Target
 from conformance.targets.emulator import Emulator, Ended, available
 from conformance.targets.reference import served_by
-from conformance.targets.threaded import ThreadedTpm, refusal
 from conformance.targets.threaded import ThreadedTpm, is_harmless, refusal
-from vtpm_ref.backend import Backend
 from vtpm_ref.packet import CODES, Family, error_response
 from vtpm_ref.xenbus import Place
 
-__all__ = ["Swtpm", "available", "backend", "backend12", "release"]
+__all__ = ["Swtpm", "available", "backend", "backend12", "give", "release"]
 
 #: Seconds for one command, as Linux gives to those that it does not know.
 PATIENCE = 120.0

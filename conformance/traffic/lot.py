@@ -122,8 +122,8 @@ class Lot(Joint):
     def start(self) -> None:
         """See ``Joint.start``."""
         super().start()
-        frontend, backend, tpm = self._driver, self._backend, self._tpm
-        if frontend is not None and backend is not None:
+        frontend, backend, tpm = self._drivers[0], self._backend, self._tpm
+        if backend is not None:
             moves = (
                 frontend.step,
                 backend.step,
@@ -136,8 +136,8 @@ class Lot(Joint):
     def connect(self) -> None:
         """See ``Joint.connect``; from then on, what need not happen can happen."""
         super().connect()
-        frontend, backend, habits = self._driver, self._backend, self._habits
-        if frontend is not None and backend is not None:
+        frontend, backend, habits = self._drivers[0], self._backend, self._habits
+        if backend is not None:
             self._whims = (
                 (habits.cancels, lambda: self.order("cancel")),
                 (habits.expiries, frontend.expired),
@@ -169,7 +169,7 @@ class Lot(Joint):
 
         :return: what is wrong then; empty if nothing.
         """
-        self.settle(LIMIT)
+        self.settle(self.first, LIMIT)
         if not self._busy:
             return ""
         self._blame()
@@ -193,16 +193,16 @@ class Lot(Joint):
         An event may be all that is missing; if not, more than an event.
         """
         self.silence("an event", LIMIT)
-        for driver in (self._driver, self._backend):
+        for driver in (self._drivers[0], self._backend):
             if driver is not None:
                 driver.event()
-        self.settle(LIMIT)
+        self.settle(self.first, LIMIT)
         if self._busy:
             self.silence("an answer", LIMIT)
         elif not self.results:
             self.silence("a result", LIMIT)
 
-    def _advance(self, driver: Driver, limit: float) -> bool:
+    def _advance(self, limit: float) -> bool:
         """One move; ``False`` if there is none, whatever else could be."""
         chance = self._rng.random()
         for often, whim in self._whims:
@@ -212,11 +212,11 @@ class Lot(Joint):
             chance -= often
         return any(move() for move in self._rng.choice(self._orders))
 
-    def _ring(self) -> None:
-        self._underway.add(BACKEND)
-
-    def _signal(self) -> None:
+    def _ring_frontend(self) -> None:
         self._underway.add(FRONTEND)
+
+    def _ring_backend(self) -> None:
+        self._underway.add(BACKEND)
 
     def _arrive(self, role: Role, driver: Driver) -> bool:
         """The event to ``role`` arrives, if one is on its way."""

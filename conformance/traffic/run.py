@@ -169,7 +169,7 @@ def _judge(path: Path, wrong: str, report: Report) -> None:
     """Judge a trace and count what it met; throw it away unless there is an alarm."""
     reader = TraceReader(path)
     judges = [Judge(replace(reader.header, judged=list(roles))) for roles in _JUDGED]
-    report.census.attend(judges[0].scene)
+    report.census.attend(judges[0].scenes[0])
     for event in reader:
         for judge in judges:
             judge.feed(event)
