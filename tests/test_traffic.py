@@ -33,7 +33,8 @@ REFERENCE = PAIRINGS[0]
 
 #: Animals that break something in legal traffic, and what.
 DEFECTIVE = {
-    "FinishesForCancel": "cancel.acknowledged-when-idle",
+    "TwoEventsAnAnswer": "exchange.event-per-change",
+    "CancelsIdlePage": "states.cancel-when-busy",
     "AnswersWithoutEvent": "exchange.answer-notifies",
     "FinishesTwice": "states.answer-only-requests",
     "WantsIdleForCancel": "cancel.finish-accepted",

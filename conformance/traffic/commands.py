@@ -18,7 +18,7 @@ class Menu:
     What one kind of TPM is sent.
 
     :param draw: draws a command.
-    :param first: commands that come before all others, once for each new TPM.
+    :param first: what each new TPM executes before there is any traffic.
     """
 
     draw: Callable[[Random], bytes]
@@ -85,7 +85,7 @@ _PUBLIC = _INDEX + bytes.fromhex("000b 02040004 0000") + _SPACE.to_bytes(2, "big
 _DEFINE = bytes.fromhex("40000001") + _PASSWORD + _sized(b"") + _sized(_PUBLIC)
 _WRITE = _INDEX * 2 + _PASSWORD + _sized(bytes(_SPACE)) + b"\0\0"
 
-#: Commands that come before all others.
+#: Commands without which others fail.
 _FIRST = {
     Family.TPM12: (),
     Family.TPM20: (build(0x8002, 0x12A, _DEFINE), build(0x8002, 0x137, _WRITE)),

@@ -5,13 +5,14 @@ Runs traffic between two sides, chunk by chunk, and judges each.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from msgspec.structs import replace
 
 from conformance.judge import Judge, Judgement
+from conformance.links.joint import LIMIT
 from conformance.links.memory import EVIDENCE
 from conformance.recorder import Recorder
 from conformance.run import header_of
@@ -152,17 +153,27 @@ def _play(pairing: Pairing, orders: int, rng: Random, path: Path, habits: Habits
     """Record one chunk; what was wrong with it apart from what the judge will say."""
     header = header_of(Role, link="memory", target=pairing.name, evidence=EVIDENCE)
     recorder = Recorder(path, header)
-    lot = Lot(recorder, pairing.frontend, pairing.backend, rng, habits)
+    lot = Lot(recorder, pairing.frontend, partial(_prepared, pairing), rng, habits)
     try:
         lot.connect()
-        drawn = (pairing.menu.draw(rng) for _ in range(orders))
-        for command in chain(pairing.menu.first, drawn):
-            if wrong := lot.send(command):
+        for _ in range(orders):
+            if wrong := lot.send(pairing.menu.draw(rng)):
                 return wrong
         return lot.finish()
     finally:
         lot.stop()
         recorder.close()
+
+
+def _prepared(pairing: Pairing, place: Place) -> Target:
+    """The backend of ``pairing``, once its TPM has executed the first commands."""
+    target = pairing.backend(place)
+    if target.tpm is not None:
+        for command in pairing.menu.first:
+            target.tpm.start(command, 0)
+            target.tpm.finished(LIMIT)
+            target.tpm.result()
+    return target
 
 
 def _judge(path: Path, wrong: str, report: Report) -> None:
