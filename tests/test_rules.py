@@ -318,6 +318,22 @@ def test_whoever_gives_up_need_not_take_a_response_that_it_has_not_seen(seen: bo
     assert judgement.broken == ({"exchange.response-taken"} if seen else frozenset())
 
 
+@pytest.mark.parametrize("seen", [False, True])
+def test_whoever_closes_need_not_take_a_response_that_it_has_not_seen(seen: bool) -> None:
+    closing = (order(2, b"", "close"), result(1, "cancelled"))
+    asked = (order(1), *request(), *(answer() if seen else answer()[:-1]))
+    judgement = judge(BOTH, *CONNECTED, *asked, *closing)
+    assert judgement.broken == ({"exchange.response-taken"} if seen else frozenset())
+
+
+@pytest.mark.parametrize("state", ["3", "5", "6"])
+def test_whoever_closes_may_take_its_page_back_before_it_was_ever_mapped(state: str) -> None:
+    refused = (node(FE, "state", state), event(trace.Map, by=BE, gref=8, ok=False))
+    judgement = judge(FE, *CONNECTED[:6], node(FE, "state", "3"), *refused)
+    expected = {"connecting.valid-references"} if state == "3" else frozenset()
+    assert judgement.broken == expected
+
+
 # Silence, crashes and trouble.
 
 CASE = "packet.too-long-answered/by-hand"

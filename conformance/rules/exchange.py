@@ -258,8 +258,9 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not _is_sound(answer):
             return
-        if result.outcome == "timed-out" and self.scene.seen[FRONTEND] != FINISH:
-            return  # it has given up, and did not know of the response
+        gave_up = result.outcome == "timed-out" or self._closes()
+        if gave_up and self.scene.seen[FRONTEND] != FINISH:
+            return  # it did not know of the response
         taken = bytes.fromhex(result.packet)
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
@@ -268,6 +269,9 @@ class ResponseTaken(_OnOwnResult):
         else:
             said = f"{len(taken)} bytes, {taken[:10].hex(' ')} ..."
             self.broken(f"{answer.length} bytes, {answer.packet[:10].hex(' ')} ...", said)
+
+    def _closes(self) -> bool:
+        return any(order.do == "close" for order in self.scene.orders)
 
     def on_silence(self, silence: trace.Silence) -> None:
         answer = self.scene.last_answer
