@@ -48,6 +48,12 @@ OUTCOMES: dict[tuple[int, bool, int], str] = {
 #: What becomes of a CANCEL that was repeated before it was answered.
 REPEATED: dict[int, str] = {IDLE: "cancel: repeated, IDLE", FINISH: "cancel: repeated, FINISH"}
 
+#: Text of a state node that says Closing.
+_CLOSING = "5"
+
+#: Where the frontend begins to close: whether the page holds a request without an answer.
+CLOSES = {False: "close: with no request under way", True: "close: with a request under way"}
+
 #: Every class, in the order of the table.
 CLASSES = (
     *CELLS.values(),
@@ -55,6 +61,7 @@ CLASSES = (
     *(f"response: {length}" for length in LENGTHS),
     *OUTCOMES.values(),
     *REPEATED.values(),
+    *CLOSES.values(),
 )
 
 
@@ -69,6 +76,7 @@ class Census:
     def __init__(self) -> None:
         self.exchanges = 0
         self.hits: Counter[str] = Counter()
+        self._scene: Scene | None = None
         self._looked = False
         #: What CANCEL overwrote, and whether the backend had looked at the request by then.
         self._cancel: tuple[int, bool] | None = None
@@ -80,6 +88,8 @@ class Census:
         scene.listen("state", self._state)
         scene.listen("request", self._request)
         scene.listen("answer", self._answer)
+        scene.listen("node", self._node)
+        self._scene = scene
 
     def _load(self, by: Role, at: int, data: bytes) -> None:
         if by is BACKEND and at <= STATE.offset < at + len(data):
@@ -88,7 +98,7 @@ class Census:
     def _state(self, by: Role, old: int, new: int) -> None:
         self._count(CELLS.get((old, by, new)))
         if new == SUBMIT:
-            self._looked = False
+            self._looked, self._cancel, self._repeated = False, None, False
         elif new == CANCEL and old == CANCEL:
             self._repeated = True
         elif new == CANCEL:
@@ -109,6 +119,10 @@ class Census:
     def _answer(self, request: Request, answer: Answer) -> None:
         if answer.state == FINISH:
             self._count_length("response", answer.length)
+
+    def _node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        if role is FRONTEND and name == "state" and value == _CLOSING and self._scene is not None:
+            self._count(CLOSES[self._scene.state in (SUBMIT, CANCEL)])
 
     def _count_length(self, packet: str, length: int) -> None:
         for name, (least, most) in LENGTHS.items():

@@ -26,6 +26,7 @@ class Habits:
     :param cancels: the user cancels, a request or none.
     :param expiries: the deadline of a wait passes.
     :param spurious: an event comes without cause.
+    :param closes: the user closes the device, and opens it again afterwards.
     :param gives_up: at the end of a command, the TPM has no response.
     :param elsewhere: a request is at locality 1 to 4.
     """
@@ -33,11 +34,16 @@ class Habits:
     cancels: float = 0.03
     expiries: float = 0.002
     spurious: float = 0.03
+    closes: float = 0.001
     gives_up: float = 0.1
     elsewhere: float = 0.1
 
 
 USUAL = Habits()
+
+
+#: How often both connect again in one trace; a link has no more ports.
+MOST_CLOSINGS = 12
 
 
 class UnsteadyTpm:
@@ -106,6 +112,8 @@ class Lot(Joint):
         self._rng = rng
         self._habits = habits
         self._underway: set[Role] = set()
+        self._closed = 0
+        self._closings = 0
         self._tpm: UnsteadyTpm | None = None
         #: The moves, in every order in which they can be tried.
         self._orders: tuple[tuple[Callable[[], bool], ...], ...] = ()
@@ -140,6 +148,7 @@ class Lot(Joint):
         if backend is not None:
             self._whims = (
                 (habits.cancels, lambda: self.order("cancel")),
+                (habits.closes, self._close),
                 (habits.expiries, frontend.expired),
                 (habits.spurious / 2, frontend.event),
                 (habits.spurious / 2, backend.event),
@@ -159,9 +168,26 @@ class Lot(Joint):
         if outcome is None:
             self._blame()
             return "an order came to no end"
+        if self._closed:
+            return self._reconnect()
         if outcome.outcome != "response" or outcome.packet == self._expected(packet, locality):
             return ""
         return f"order {order} got a response that is not its own"
+
+    def _close(self) -> None:
+        if not self._closed and self._closings < MOST_CLOSINGS:
+            self._closings += 1
+            self._closed = self.order("close")
+
+    def _reconnect(self) -> str:
+        """Both have closed, or are about to; let them connect again."""
+        ends = [self._closed]
+        self.wait(lambda: ends[0] in self.results, LIMIT, "the end of an order")
+        ends.append(self.order("reconnect"))
+        self.wait(lambda: ends[1] in self.results, LIMIT, "the end of an order")
+        self._closed = 0
+        ended = [self.results.pop(order, None) for order in ends]
+        return "" if all(ended) else "the two sides did not connect again"
 
     def finish(self) -> str:
         """
