@@ -180,14 +180,18 @@ class Lot(Joint):
             self._closed = self.order("close")
 
     def _reconnect(self) -> str:
-        """Both have closed, or are about to; let them connect again."""
-        ends = [self._closed]
-        self.wait(lambda: ends[0] in self.results, LIMIT, "the end of an order")
-        ends.append(self.order("reconnect"))
-        self.wait(lambda: ends[1] in self.results, LIMIT, "the end of an order")
+        """Both have closed, or are about to; let them connect again, however often that takes."""
+        outcome = self._outcome(self._closed)
+        while outcome in ("closed", "timed-out"):
+            outcome = self._outcome(self.order("reconnect"))
         self._closed = 0
-        ended = [self.results.pop(order, None) for order in ends]
-        return "" if all(ended) else "the two sides did not connect again"
+        return "" if outcome == "connected" else "the two sides did not connect again"
+
+    def _outcome(self, order: int) -> str:
+        """How ``order`` ends; empty if it does not."""
+        self.wait(lambda: order in self.results, LIMIT, "the end of an order")
+        ended = self.results.pop(order, None)
+        return ended.outcome if ended else ""
 
     def finish(self) -> str:
         """
