@@ -179,7 +179,9 @@ class MapBeforeConnected(_OnOwnState):
         self._bound = self._bound and by is not BACKEND
 
     def judge(self, state: str) -> None:
-        if state == _CONNECTED:
+        if state == _CONNECTED and self.scene.evidence(self.role, "grants") == "none":
+            self.kept()  # for all that can be seen; that is not enough to pass
+        elif state == _CONNECTED:
             missing = [
                 what
                 for what, done in (
