@@ -249,11 +249,6 @@ class ResponseTaken(_OnOwnResult):
 
     def begin(self) -> None:
         self._taken: Answer | None = None
-        self._cancelled = False
-
-    def on_state(self, by: Role, old: int, new: int) -> None:
-        if by is FRONTEND:
-            self._cancelled = new == CANCEL
 
     def on_result(self, result: trace.Result) -> None:
         self._taken = self.scene.last_answer
@@ -267,8 +262,6 @@ class ResponseTaken(_OnOwnResult):
         if gave_up and self.scene.seen[FRONTEND] != FINISH:
             return  # it did not know of the response
         taken = bytes.fromhex(result.packet)
-        if result.outcome == "timed-out" and self._cancelled:
-            return  # it had stopped waiting before the response came
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
         elif taken == answer.packet:
