@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.driver import Driver
+from conformance.errors import AdapterError
 from conformance.grounds import ground_of
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.targets import Target
@@ -41,10 +42,14 @@ def serve(factory: Callable[[Place], Target]) -> int:
     """
     Be a target: read ``start`` from stdin, serve until stdin ends.
 
-    :return: the exit status of the program.
+    :return: the exit status of the program; a target that cannot be made says why on stderr.
     """
-    with contextlib.suppress(Ended, BrokenPipeError):
-        _Service(factory).run()
+    try:
+        with contextlib.suppress(Ended, BrokenPipeError):
+            _Service(factory).run()
+    except AdapterError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -91,9 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else "")
     parser.add_argument("run", type=Path, metavar="RUN.jsonl")
     parser.add_argument("--origin", default="", help="where it was run, if not here")
-    parser.add_argument(
-        "--replace", action="store_true", help="the new verdicts are the right ones"
-    )
+    parser.add_argument("--replace", action="store_true", help="take the new verdicts")
     parser.add_argument("--folder", type=Path, default=FOLDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:

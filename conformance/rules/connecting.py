@@ -73,7 +73,8 @@ class ValidReferences(Rule):
 
     def _used(self, by: Role, ok: bool, name: str, number: int | None) -> None:
         value = self.scene.nodes.get((FRONTEND, name), "")
-        if by is BACKEND and value == str(number):
+        closes = self.scene.nodes.get((FRONTEND, "state")) in _CLOSED  # and takes them back
+        if by is BACKEND and value == str(number) and not closes:
             self.check(ok, f"{name} that the backend's domain can use", f"{value} was refused")
 
 
