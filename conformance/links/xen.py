@@ -27,7 +27,7 @@ from vtpm_ref.states import BACKEND, CANCEL, FRONTEND, IDLE, SUBMIT, Role
 from vtpm_ref.xenbus import Place
 
 #: Seconds, before the multiplier, in which a target takes an event that was sent to it.
-SETTLE = 0.03
+SETTLE = 0.01
 
 #: Seconds at most, and looks at a free page in a row, until a frontend has let a device go.
 _LET_GO, _FREE_LOOKS = 0.3, 3

@@ -38,12 +38,12 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
     place = Place(header["frontend"], header["backend"], header["device"])
     with closing(Recorder(out, header)) as recorder:
         peer = make_peer(request["peer"])
-        scale = float(request["scale"])
+        scale = float(request["scale"]) * EMULATED
         link = XenLink(Role(request["role"]), place, recorder, peer, scale, STORE_LOG)
         try:
             playing.start(link)
             case = request["case"]
-            skipped = playing.play(CASES[case], link, scale * EMULATED) if case else ""
+            skipped = playing.play(CASES[case], link, scale) if case else ""
             ended = request["peer"]["kind"] != "program" and link.exited is not None
             return {"skipped": skipped, "disorder": ended}
         finally:
