@@ -242,6 +242,8 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
     except OSError as error:
         raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
     name = rest or f"xen-tpmfront of Linux {facts['Linux']}"
+    if kind == "guest":
+        name = " with ".join(Path(path).name for path in rest.split(","))
     target = LabTarget(lab, recipe, folder)
     versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
     return Subject(name, role, "xen", xen.evidence(role, log=True), None, target, versions)
