@@ -186,6 +186,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
     )
     parser.add_argument(
+        "--xen",
+        metavar="DOMID[/DEVICE]",
+        help="the target is in that domain of this Xen host; run as root in dom0",
+    )
+    parser.add_argument(
         "--traces",
         type=Path,
         default=Path("vtpm-traces"),
@@ -264,6 +269,7 @@ def _run(options: argparse.Namespace) -> int:
         options.command,
         options.object,
         lab=options.lab,
+        xen=options.xen,
         folder=options.traces,
         scale=scale,
     )
@@ -332,6 +338,7 @@ def _repeat(options: argparse.Namespace) -> str:
         ("--exec", options.command),
         ("--object", options.object),
         ("--lab", options.lab),
+        ("--xen", options.xen),
     ):
         words += [option, value] if value else []
     if options.timeout_multiplier != 1.0:

@@ -17,6 +17,7 @@ import pytest
 
 from conformance import expect, measured
 from conformance.clauses import load as load_clauses
+from conformance.cli import main
 from conformance.errors import LabError, UsageError
 from conformance.lab import build, cpio, images, kernel, session
 from conformance.lab.build import Lab
@@ -237,6 +238,19 @@ def test_without_a_log_nodes_are_only_sampled() -> None:
     assert evidence(Role.BACKEND, log=False)["nodes"] == "sampled"
     assert evidence(Role.BACKEND, log=True)["grants"] == "none"
     assert evidence(Role.FRONTEND, log=True)["grants"] == "exact"
+
+
+@pytest.mark.skipif(os.path.exists("/dev/xen/gntdev"), reason="this is a Xen host")
+def test_outside_of_xen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing is named, and nothing was tried."""
+    assert main(["run", "backend", "--xen", "3/1", "--traces", str(tmp_path)]) == 3
+    assert "no Xen host" in capsys.readouterr().err
+
+
+def test_what_is_no_domain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A domid is a number."""
+    assert main(["run", "backend", "--xen", "moon", "--traces", str(tmp_path)]) == 4
+    assert "expected DOMID or DOMID/DEVICE" in capsys.readouterr().err
 
 
 # Known deviations.

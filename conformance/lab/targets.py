@@ -246,7 +246,8 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
         name = " with ".join(Path(path).name for path in rest.split(","))
     target = LabTarget(lab, recipe, folder)
     versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
-    return Subject(name, role, "xen", xen.evidence(role, log=True), None, target, versions)
+    evidence = xen.evidence(role, log=True)
+    return Subject(name, role, "xen", evidence, None, target, versions, target.place)
 
 
 def _program(role: Role, command: str) -> Recipe:

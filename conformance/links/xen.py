@@ -319,7 +319,7 @@ class XenLink(Link):
         store = self._store
         if store is None:
             return  # only ``start`` touches the host
-        store.places.append(place)
+        store.follow(place, self.judged)
         store.toolstack = True
         tx = store.start(TOOLSTACK)
         for role, values in initial_nodes(place).items():
