@@ -30,6 +30,7 @@ _PARTS = (
     "recorder",
     "targets",
     "tester",
+    "watching",
     "driver",
     "adapter",
     "grounds",

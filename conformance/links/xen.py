@@ -138,12 +138,21 @@ class XenLink(Link):
         while self.exited is None and (rest := deadline - time.monotonic()) > 0:
             self._pump(rest)
 
+    def fds(self) -> list[int]:
+        """Descriptors that are readable when something has come."""
+        channels, store = self._channels, self._store
+        assert channels is not None and store is not None
+        return [channels.fd, store.fd, *self._peer.fds()]
+
+    def pump(self) -> None:
+        """Take in what has come, without waiting."""
+        self._pump(0.0)
+
     def _pump(self, timeout: float) -> None:
         """Wait for whatever comes first, and take it in."""
         channels, store = self._channels, self._store
         assert channels is not None and store is not None
-        fds = [channels.fd, store.fd, *self._peer.fds()]
-        ready = select.select(fds, [], [], max(0.0, timeout))[0]
+        ready = select.select(self.fds(), [], [], max(0.0, timeout))[0]
         if store.fd in ready:
             store.pump()
         if channels.fd in ready:

@@ -56,7 +56,8 @@ class StoreLog:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.lseek(self._fd, 0, os.SEEK_END)
         self._places = places
-        self._home = f"/local/domain/{judged}/"
+        # A guest's relative path starts in its home; whoever is in dom0 names whole paths.
+        self._home = f"/local/domain/{judged}/" if judged else "?"
         self._record = record
         self._rest = ""
         self._own = ""
