@@ -19,8 +19,8 @@ from conformance.links.xen_peers import Peer
 from conformance.recorder import Recorder
 from conformance.run import Subject
 from conformance.targets import Target
+from conformance.watch import device
 from vtpm_ref.states import Role
-from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import Place
 
 
@@ -80,17 +80,13 @@ def on_this_host(role: Role, name: str, *, scale: float = 1.0) -> Subject:
 
     :raises UsageError: ``name`` is not a domid, or a domid and a device's number.
     """
-    domid, _, device = name.partition("/")
-    numbers = [parse_number(domid), parse_number(device or "0")]
-    if None in numbers:
-        raise UsageError(f"--xen {name}: expected DOMID or DOMID/DEVICE, in decimal digits")
+    theirs, number = device(name)
+    ours = xen_devices.own_domid()
+    place = Place(theirs, ours, number) if role is Role.FRONTEND else Place(ours, theirs, number)
 
     def make(judged: Role, place: Place, recorder: Recorder) -> Link:
         return xen_link.XenLink(judged, place, recorder, Peer(), scale)
 
-    theirs, number = int(domid), int(device or 0)
-    ours = xen_devices.own_domid()
-    place = Place(theirs, ours, number) if role is Role.FRONTEND else Place(ours, theirs, number)
     evidence = xen_link.evidence(role, log=False)
     version = xen_devices.xen_version()
     versions = {"Xen": version} if version else {}

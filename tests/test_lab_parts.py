@@ -24,6 +24,7 @@ from conformance.lab.build import Lab
 from conformance.links.xen import evidence
 from conformance.links.xen_store import StoreLog
 from conformance.report.results import Exit, RunResult
+from conformance.watching import redacted
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -251,6 +252,31 @@ def test_what_is_no_domain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """A domid is a number."""
     assert main(["run", "backend", "--xen", "moon", "--traces", str(tmp_path)]) == 4
     assert "expected DOMID or DOMID/DEVICE" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.path.exists("/dev/xen/gntdev"), reason="this is a Xen host")
+def test_watch_outside_of_xen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing is named; the traces say that nothing was seen."""
+    assert main(["watch", "3", "4/1", "--traces", str(tmp_path)]) == 3
+    assert "no Xen host" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [(["3", "x"], "expected DOMID"), (["3", "3"], "nothing between them")]
+)
+def test_watch_of_nothing(
+    names: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two domains are needed."""
+    assert main(["watch", *names, "--traces", str(tmp_path)]) == 4
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_packet_says_is_not_recorded() -> None:
+    """The page's header and the packet's own stay; all behind them is zero."""
+    assert redacted(0, b"\xff" * 30) == b"\xff" * 18 + bytes(12)
+    assert redacted(8, b"\xff" * 14) == b"\xff" * 10 + bytes(4)
+    assert redacted(100, b"\xff" * 3) == bytes(3)
 
 
 # Known deviations.

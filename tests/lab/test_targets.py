@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance.lab import build, cpio, example_guest, images, tools
+from conformance.lab import between, build, cpio, example_guest, images, tools
 from conformance.lab.build import Lab
 from conformance.lab.session import CODE
+from conformance.run import judge_file
+from conformance.watching import trace_paths
 from tests.lab.conftest import ROOT, judge
 
 EXPECTED = ROOT / "conformance/expected/linux-6.1.toml"
@@ -67,6 +69,16 @@ def test_the_reference_backend_serves_linux() -> None:
     assert [told["status"] for told in done] == [0, 0]
     assert len(done[0]["stdout"].strip()) == 32
     assert "sha256:" in done[1]["stdout"]
+
+
+def test_between_linux_and_the_reference_backend(tmp_path: Path) -> None:
+    """Both halves are judged, and their traces say nothing of what the packets carry."""
+    (told,) = between.run(tmp_path, [{"msg": "run", "argv": tools.TOOLS[0]}])
+    drawn = told["stdout"].strip()
+    assert (told["status"], len(drawn)) == (0, 32)
+    for path in trace_paths(tmp_path).values():
+        assert judge_file(path).complete
+        assert drawn not in path.read_text()
 
 
 def test_a_backend_guest(lab: Lab, tmp_path: Path) -> None:
