@@ -75,7 +75,7 @@ class Node:
     """
     One xenstore node: whose directory, who writes it, who reads it, what stands in it.
 
-    :param reader: who needs it; empty if no frontend or backend does.
+    :param reader: who needs it.
     """
 
     name: str
@@ -90,14 +90,14 @@ _TOOL, _FE, _BE = "toolstack", "frontend", "backend"
 NODES = (
     Node("backend", Role.FRONTEND, _TOOL, _FE, "path of the backend's directory"),
     Node("backend-id", Role.FRONTEND, _TOOL, _FE, "domid of the backend, decimal"),
-    Node("handle", Role.FRONTEND, _TOOL, "", "number of the device, decimal"),
+    Node("handle", Role.FRONTEND, _TOOL, "nobody", "number of the device, decimal"),
     Node("state", Role.FRONTEND, f"{_TOOL}, then {_FE}", _BE, "xenbus state, decimal"),
     Node("ring-ref", Role.FRONTEND, _FE, _BE, "grant reference of the writable page, decimal"),
     Node("event-channel", Role.FRONTEND, _FE, _BE, "unbound port, decimal"),
     Node("feature-protocol-v2", Role.FRONTEND, _FE, _BE, "1"),
     Node("frontend", Role.BACKEND, _TOOL, _BE, "path of the frontend's directory"),
     Node("frontend-id", Role.BACKEND, _TOOL, _BE, "domid of the frontend, decimal"),
-    Node("handle", Role.BACKEND, _TOOL, "", "number of the device, decimal"),
+    Node("handle", Role.BACKEND, _TOOL, "nobody", "number of the device, decimal"),
     Node("online", Role.BACKEND, _TOOL, _BE, "1; 0 when the device is to go for good"),
     Node("uuid", Role.BACKEND, _TOOL, _BE, "which TPM it is, a UUID in its usual form"),
     Node("state", Role.BACKEND, f"{_TOOL}, then {_BE}", f"{_FE}, {_TOOL}", "xenbus state, decimal"),
