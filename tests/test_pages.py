@@ -164,6 +164,8 @@ def test_plain_text_has_80_columns_but_for_code(plain: Path, name: str) -> None:
         ("states", "| SUBMIT | FINISH | legal   | states.submit-when-free | the next request, no"),
         ("states", "| CANCEL | FINISH | race    | states.cancel-when-busy | crossed a FINISH "),
         ("states", "| FINISH | CANCEL | legal   | states.backend-writes "),
+        ("long-packets", "| 255 | 1028            | 3068                   | 1047548 "),
+        ("nodes", '| "uuid"                | backend  | toolstack  | backend   | which TPM it '),
         ("connecting", "3. backend, after frontend Initialised or Connected: checks the\n"),
         ("clauses", '"states.backend-writes"\n   MUST NOT \u00b7 backend \u00b7 stated\n'),
     ],

@@ -128,10 +128,10 @@ def _list(role: Role) -> nodes.table:
 def node_table() -> nodes.Node:
     """The xenstore nodes of both sides."""
     rows = [
-        (literal(node.name), f"the {node.home.value}'s", node.writer, node.reader, node.value)
+        (literal(node.name), node.home.value, node.writer, node.reader, node.value)
         for node in xenbus.NODES
     ]
-    return table(("node", "directory", "written by", "read by", "value"), rows, "node-table")
+    return table(("node", "whose", "written by", "read by", "value"), rows, "node-table")
 
 
 def capacity_table() -> nodes.Node:
