@@ -2,9 +2,9 @@
 """
 How the two sides find each other: xenstore nodes and the way to Connected.
 
-``NODES`` says who writes which node; ``HANDSHAKE`` is the order of the steps
-up to Connected, each with what its party waits for.  The machines follow the
-same order, and the pages render both tables.
+``NODES`` says who writes and who reads which node; ``HANDSHAKES`` has the order of
+the steps up to Connected, and of those out and back, each with what its party
+waits for.  The machines follow the same order, and the pages render all tables.
 """
 
 from dataclasses import dataclass
@@ -73,27 +73,37 @@ class Place:
 @dataclass(frozen=True)
 class Node:
     """
-    One xenstore node: whose directory, who writes it, what stands in it.
+    One xenstore node: whose directory, who writes it, who reads it, what stands in it.
+
+    :param reader: who needs it.
     """
 
     name: str
     home: Role
     writer: str
+    reader: str
     value: str
 
 
+_TOOL, _FE, _BE = "toolstack", "frontend", "backend"
+
 NODES = (
-    Node("backend", Role.FRONTEND, "toolstack", "path of the backend's directory"),
-    Node("backend-id", Role.FRONTEND, "toolstack", "domid of the backend, decimal"),
-    Node("state", Role.FRONTEND, "toolstack, then frontend", "xenbus state, decimal"),
-    Node("ring-ref", Role.FRONTEND, "frontend", "grant reference of the writable page, decimal"),
-    Node("event-channel", Role.FRONTEND, "frontend", "unbound port, decimal"),
-    Node("feature-protocol-v2", Role.FRONTEND, "frontend", "1"),
-    Node("frontend", Role.BACKEND, "toolstack", "path of the frontend's directory"),
-    Node("frontend-id", Role.BACKEND, "toolstack", "domid of the frontend, decimal"),
-    Node("state", Role.BACKEND, "toolstack, then backend", "xenbus state, decimal"),
-    Node("feature-protocol-v2", Role.BACKEND, "backend", "1"),
+    Node("backend", Role.FRONTEND, _TOOL, _FE, "path of the backend's directory"),
+    Node("backend-id", Role.FRONTEND, _TOOL, _FE, "domid of the backend, decimal"),
+    Node("handle", Role.FRONTEND, _TOOL, "nobody", "number of the device, decimal"),
+    Node("state", Role.FRONTEND, f"{_TOOL}, then {_FE}", _BE, "xenbus state, decimal"),
+    Node("ring-ref", Role.FRONTEND, _FE, _BE, "grant reference of the writable page, decimal"),
+    Node("event-channel", Role.FRONTEND, _FE, _BE, "unbound port, decimal"),
+    Node("feature-protocol-v2", Role.FRONTEND, _FE, _BE, "1"),
+    Node("frontend", Role.BACKEND, _TOOL, _BE, "path of the frontend's directory"),
+    Node("frontend-id", Role.BACKEND, _TOOL, _BE, "domid of the frontend, decimal"),
+    Node("handle", Role.BACKEND, _TOOL, "nobody", "number of the device, decimal"),
+    Node("online", Role.BACKEND, _TOOL, _BE, "1; 0 when the device is to go for good"),
+    Node("uuid", Role.BACKEND, _TOOL, _BE, "which TPM it is, a UUID in its usual form"),
+    Node("state", Role.BACKEND, f"{_TOOL}, then {_BE}", f"{_FE}, {_TOOL}", "xenbus state, decimal"),
+    Node("feature-protocol-v2", Role.BACKEND, _BE, _FE, "1"),
 )
+
 
 #: What the frontend publishes for the backend, in one transaction.
 PUBLISHED = ("ring-ref", "event-channel", "feature-protocol-v2")
@@ -114,7 +124,7 @@ BACKEND_HOLDS = frozenset({XenbusState.CONNECTED, XenbusState.CLOSING})
 @dataclass(frozen=True)
 class HandshakeStep:
     """
-    One step towards Connected.
+    One step towards Connected, or away from it.
 
     :param role: who does it.
     :param after: what it waits for, in words.
@@ -167,3 +177,51 @@ HANDSHAKE = (
         "connecting.frontend-waits",
     ),
 )
+
+CLOSING = (
+    HandshakeStep(
+        Role.FRONTEND,
+        "its user closes",
+        "ends a request that has no answer",
+        XenbusState.CLOSING,
+        "closing.request-ends",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "its own Closing, or backend Closing or Closed",
+        "ends a request that has no answer, leaves the page alone",
+        XenbusState.CLOSED,
+        "closing.closed-last",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "frontend Closed",
+        "stops its command, closes its port, unmaps the page",
+        XenbusState.INIT_WAIT,
+        "closing.unmap-first",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "the same, and online is 0",
+        "the same",
+        XenbusState.CLOSED,
+        "closing.offline",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "backend InitWait or Closed",
+        "closes its port, takes the page back",
+        None,
+        "closing.page-kept",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "its user opens again, and backend InitWait",
+        "publishes a new page and a new port",
+        XenbusState.INITIALISED,
+        "coming-back.published-anew",
+    ),
+)
+
+#: The tables of steps by their names on the pages.
+HANDSHAKES = {"connecting": HANDSHAKE, "closing": CLOSING}
