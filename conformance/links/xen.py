@@ -59,6 +59,8 @@ class XenLink(Link):
     :param peer: how the judge speaks with it.
     :param scale: multiplier of every limit, for slow machines.
     :param log: xenstored's trace log, if it writes one.
+
+    :ivar disorder: whether the target has not let go at the end, and can take no other case.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class XenLink(Link):
         self._grants: Grants | None = None
         self._channels: EventChannels | None = None
         self._pages: dict[int, memoryview] = {}
+        self.disorder = False
 
     def _make_memory(self) -> bytearray:
         return bytearray()
@@ -105,12 +108,15 @@ class XenLink(Link):
     def stop(self) -> None:
         """See ``Link.stop``; the device is taken away, as ``xl vtpm-detach`` does it."""
         try:
-            self._peer.stop()
+            if not self._peer.comes_first:
+                self._peer.stop()
         finally:
             if self._store is not None:
                 for connection in self.connections:
                     self._remove_nodes(connection.place)
                     self._let_go(connection)
+                self.disorder = not self._peer.is_free(_LET_GO * self._scale)
+                self._peer.stop()
                 self._store.close()
                 self._store = None
             self._give_back()

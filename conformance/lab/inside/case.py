@@ -44,10 +44,10 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
             playing.start(link)
             case = request["case"]
             skipped = playing.play(CASES[case], link, scale) if case else ""
-            ended = request["peer"]["kind"] != "program" and link.exited is not None
-            return {"skipped": skipped, "disorder": ended}
         finally:
             link.stop()
+    ended = request["peer"]["kind"] != "program" and link.exited is not None
+    return {"skipped": skipped, "disorder": ended or link.disorder}
 
 
 def make_peer(words: dict[str, Any]) -> Peer:
