@@ -17,6 +17,7 @@ class Request:
 
     :ivar header: the page header as a backend finds it; ``packet`` likewise,
         cut off at the end of the page.
+    :ivar number: requests and answers of all connections, in the order in which they came.
     :ivar over: the state that SUBMIT overwrote.
     :ivar early: it was submitted before the backend was Connected.
     :ivar order: the order that the frontend carries out, if it takes orders.
@@ -25,6 +26,7 @@ class Request:
     :ivar well_formed: the pages' term: long enough, not too long, and both lengths agree.
     """
 
+    number: int
     over: int
     early: bool
     order: trace.Order | None
@@ -51,6 +53,7 @@ class Answer:
     """
     The backend's answer: FINISH or IDLE, and the page as a frontend finds it.
 
+    :ivar number: as that of ``Request``.
     :ivar at: the packet's offset, by the ``nr_extra_pages`` of the request.
     :ivar room: bytes from the packet's offset to the end of the page.
     :ivar packet: the response, cut off at the end of the page.
@@ -58,6 +61,7 @@ class Answer:
     :ivar code: the response code at the packet's offset.
     """
 
+    number: int
     state: int
     length: int
     at: int
@@ -73,3 +77,13 @@ class Answer:
         self.packet = self.page[at : at + min(self.length, self.room)]
         self.size_in_header = int.from_bytes(self.page[at + 2 : at + 6], "big")
         self.code = int.from_bytes(self.page[at + 6 : at + 10], "big")
+
+    @property
+    def moved(self) -> bool:
+        """Whether ``nr_extra_pages`` was changed: it names another place than the request's."""
+        return page.packet_offset(self.page[page.NR_EXTRA_PAGES.offset]) != self.at
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is a response whose lengths fit the page and each other."""
+        return 10 <= self.length <= self.room and self.size_in_header == self.length

@@ -76,6 +76,7 @@ class Scene:
         self._awaits_look: Role | None = None
         self._answer_due = False
         self._unanswered = False
+        self._numbers = 0
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
@@ -214,6 +215,7 @@ class Scene:
     def _state_written(self, by: Role, old: int, new: int) -> None:
         if new == SUBMIT and by is FRONTEND and old not in _BUSY:
             self.request = Request(
+                number=self._next_number(),
                 over=old,
                 early=not self.connected(BACKEND),
                 order=next((order for order in self.orders if order.do == "send"), None),
@@ -246,9 +248,17 @@ class Scene:
             self._answer_due = False
             at = page.packet_offset(request.header.nr_extra_pages)
             length = int.from_bytes(self.page[0:4], "little")
-            self.last_answer = Answer(self.page[_STATE_AT], length, at, bytes(self.page))
+            self.last_answer = Answer(
+                self._next_number(), self.page[_STATE_AT], length, at, bytes(self.page)
+            )
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
+
+    def _next_number(self) -> int:
+        """The number of the next request or answer, over all connections."""
+        first = self.all[0]
+        first._numbers += 1
+        return first._numbers
 
     def _order_of(self, request: Request) -> trace.Order | None:
         """

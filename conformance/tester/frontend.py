@@ -21,6 +21,18 @@ class FrontendTester(Tester):
             nodes[FEATURE] = feature
         self.connection.write(nodes, transaction=True)
 
+    def publish_unsound(self, node: str, text: str) -> None:
+        """Publish as always, but ``text`` in ``node``, and become Initialised."""
+        self.publish()
+        self.connection.write({node: text})
+        self.set_state(XenbusState.INITIALISED)
+
+    def overwrite(self) -> None:
+        """Store ones into the whole page but ``state``, whoever it belongs to."""
+        end = page.STATE.end
+        self.connection.store(0, b"\xff" * page.STATE.offset)
+        self.connection.store(end, b"\xff" * (page.PAGE_SIZE - end))
+
     def wait_connected(self) -> None:
         """Wait until the backend is Connected."""
         self._need_state(
