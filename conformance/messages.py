@@ -17,7 +17,8 @@ class Request:
 
     :ivar header: the page header as a backend finds it; ``packet`` likewise,
         cut off at the end of the page.
-    :ivar number: requests and answers of all connections, in the order in which they came.
+    :ivar number: counts the requests and answers of all connections as they come.
+    :ivar answered: that count when the backend stored the answer, 0 before.
     :ivar over: the state that SUBMIT overwrote.
     :ivar early: it was submitted before the backend was Connected.
     :ivar order: the order that the frontend carries out, if it takes orders.
@@ -36,6 +37,7 @@ class Request:
     size_in_header: int = -1
     well_formed: bool = False
     told: bool = False
+    answered: int = 0
 
     def fill(self, memory: bytearray) -> None:
         """Take the request from the page, once all of it is there."""
@@ -53,7 +55,6 @@ class Answer:
     """
     The backend's answer: FINISH or IDLE, and the page as a frontend finds it.
 
-    :ivar number: as that of ``Request``.
     :ivar at: the packet's offset, by the ``nr_extra_pages`` of the request.
     :ivar room: bytes from the packet's offset to the end of the page.
     :ivar packet: the response, cut off at the end of the page.
@@ -61,7 +62,6 @@ class Answer:
     :ivar code: the response code at the packet's offset.
     """
 
-    number: int
     state: int
     length: int
     at: int
@@ -81,7 +81,16 @@ class Answer:
     @property
     def moved(self) -> bool:
         """Whether ``nr_extra_pages`` was changed: it names another place than the request's."""
-        return page.packet_offset(self.page[page.NR_EXTRA_PAGES.offset]) != self.at
+        return self._now_at != self.at
+
+    @property
+    def elsewhere(self) -> bytes:
+        """What a frontend takes that goes by ``nr_extra_pages`` as it is now."""
+        return self.page[self._now_at : self._now_at + self.length]
+
+    @property
+    def _now_at(self) -> int:
+        return page.packet_offset(self.page[page.NR_EXTRA_PAGES.offset])
 
     @property
     def sound(self) -> bool:

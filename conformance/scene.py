@@ -29,7 +29,8 @@ from conformance.messages import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
-from vtpm_ref.xenbus import Place
+from vtpm_ref.steps import parse_number
+from vtpm_ref.xenbus import Place, XenbusState, is_state
 
 _STATE_AT = page.STATE.offset
 
@@ -77,6 +78,7 @@ class Scene:
         self._answer_due = False
         self._unanswered = False
         self._numbers = 0
+        self._xenbus: dict[Role, int | None] = {}
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
@@ -119,8 +121,8 @@ class Scene:
         return self.page[_STATE_AT]
 
     def connected(self, role: Role) -> bool:
-        """Whether the state node of ``role`` says Connected."""
-        return self.nodes.get((role, "state")) == "4"
+        """Whether the state node of ``role`` says Connected, or did before it made no sense."""
+        return self._xenbus.get(role) == XenbusState.CONNECTED
 
     def carries_out(self, result: trace.Result) -> bool:
         """Whether ``result`` is of the order that the request in the page carries out."""
@@ -230,6 +232,8 @@ class Scene:
         if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True
+            if self.request is not None:
+                self.request.answered = self._next_number()
         if by not in self.judged:
             self._settle()
 
@@ -248,9 +252,7 @@ class Scene:
             self._answer_due = False
             at = page.packet_offset(request.header.nr_extra_pages)
             length = int.from_bytes(self.page[0:4], "little")
-            self.last_answer = Answer(
-                self._next_number(), self.page[_STATE_AT], length, at, bytes(self.page)
-            )
+            self.last_answer = Answer(self.page[_STATE_AT], length, at, bytes(self.page))
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
 
@@ -326,6 +328,8 @@ class Scene:
         else:
             self.nodes[role, name] = value
             self.node_tx[role, name] = tx
+        if name == "state" and (value is None or is_state(value)):
+            self._xenbus[role] = parse_number(value)
         if name == "ring-ref" and role is FRONTEND:
             self.shared = True
         self._tell("node", role, name, value, by)

@@ -21,6 +21,9 @@ CLAUSES = {
     "cancellation": 5,
     "locality": 5,
     "connecting": 16,
+    "several": 2,
+    "robustness": 9,
+    "time": 3,
 }
 
 

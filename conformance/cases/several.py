@@ -12,6 +12,7 @@ def _neighbour(t: FrontendTester) -> FrontendTester:
     t.prepare()
     other = t.another()
     other.connect()
+    other.rest()  # binding its port is an event too
     return other
 
 
@@ -88,6 +89,7 @@ def _neighbour_floods(t: FrontendTester) -> None:
         other.write_state(state)
         for _ in range(50):
             other.notify()
+        t.rest()
         t.fence()
 
 

@@ -40,10 +40,9 @@ def _given_up(t: BackendTester) -> None:
     t.wait_request()
     t.rest()
     if t.expire():
-        t.wait_result(number)
         t.wait_cancel()
         t.answer_idle()
     else:
         t.answer()
-        t.wait_result(number)
+    t.wait_result(number)
     t.fence()

@@ -252,9 +252,11 @@ class ResponseTaken(_OnOwnResult):
 
     def judge(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is None or answer.state != FINISH or not answer.sound or answer.moved:
-            return  # one that was moved is for robust.own-window to judge
+        if answer is None or answer.state != FINISH or not answer.sound:
+            return
         taken = bytes.fromhex(result.packet)
+        if answer.moved and taken == answer.elsewhere:
+            return  # that is for robust.own-window to judge
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
         elif taken == answer.packet:

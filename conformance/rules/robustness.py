@@ -10,7 +10,7 @@ from vtpm_ref import page
 from vtpm_ref.packet import HEADER_SIZE, TAGS, Family
 from vtpm_ref.states import BACKEND, FINISH, FRONTEND, OWNER, Role
 from vtpm_ref.steps import parse_number
-from vtpm_ref.xenbus import XenbusState
+from vtpm_ref.xenbus import is_state
 
 _ALL = TAGS[Family.NONE]
 
@@ -79,11 +79,12 @@ class OwnWindow(Rule):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not answer.moved or not answer.sound:
             return
-        if self.scene.carries_out(result):
+        taken = bytes.fromhex(result.packet)
+        if self.scene.carries_out(result) and taken in (answer.packet, answer.elsewhere):
             self.check(
-                bytes.fromhex(result.packet) == answer.packet,
+                taken == answer.packet,
                 f"the response at {answer.at}, the offset of the request",
-                f"{result.outcome} {result.packet[:20]}",
+                "what is where nr_extra_pages puts it now",
             )
 
 
@@ -218,12 +219,7 @@ class NodesRecover(Rule):
     def _is_unsound(name: str, value: str | None) -> bool:
         if name in ("ring-ref", "event-channel"):
             return parse_number(value) is None
-        return name == "state" and (value in (None, "0") or is_nonsense(value))
-
-
-def is_nonsense(text: str | None) -> bool:
-    """Whether a ``state`` node says something, but no xenbus state."""
-    return text is not None and parse_number(text) not in tuple(XenbusState)
+        return name == "state" and (value == "0" or not is_state(value))
 
 
 @rule("robust.nonsense-state")
@@ -237,7 +233,7 @@ class NonsenseState(Rule):
     def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
         if name == "online" or role is self.role:
             self._own_node(name, value)
-        elif name == "state" and not is_nonsense(value):
+        elif name == "state" and (value is None or is_state(value)):
             self._last, self._text = value, None
         elif name == "state" and self._last == "4" and self.scene.connected(self.role):
             self._text = value

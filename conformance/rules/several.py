@@ -5,10 +5,9 @@ from conformance import trace
 from conformance.messages import Answer, Request
 from conformance.rules.base import Rule, rule
 from conformance.rules.robustness import bytes_asked_for
-from vtpm_ref.states import SUBMIT
 
 #: What a backend owes each of its frontends.
-_OWED = ("an answer", "an event", "Connected of the backend", "the backend to let go")
+_OWED = ("an answer", "Connected of the backend", "the backend to let go")
 
 
 @rule("several.own-service")
@@ -42,27 +41,29 @@ class InTurn(Rule):
     """
 
     def on_answer(self, request: Request, answer: Answer) -> None:
-        if not (self.can_pass and self._is_quick(request)):
+        first = self._waited_for(request) if self.can_pass and self._is_quick(request) else None
+        if first is None:
             return
-        between = [
-            scene
+        earlier = [
+            scene.request
             for scene in self.scene.all
-            if scene is not self.scene and scene.request and self._is_quick(scene.request)
-            for first in [self._waited_for(request)]
-            if first is not None and first.number < scene.request.number < request.number
+            if scene is not self.scene
+            and scene.request is not None
+            and first.number < scene.request.number < request.number
+            and self._is_quick(scene.request)
         ]
-        if between:
-            late = [scene for scene in between if scene.state == SUBMIT]
+        if earlier:
+            late = [r for r in earlier if not 0 < r.answered < request.answered]
             said = f"{len(late)} that had come earlier still waited"
             self.check(not late, "the requests answered in the order in which they came", said)
 
     def _waited_for(self, request: Request) -> Request | None:
         """An earlier request of another frontend, which ended while ``request`` waited."""
         for scene in self.scene.all:
-            first, answer = scene.request, scene.last_answer
-            if scene is not self.scene and first is not None and answer is not None:
-                if first.number < request.number < answer.number:
-                    return first
+            other = scene.request
+            if scene is not self.scene and other is not None:
+                if other.number < request.number < other.answered < request.answered:
+                    return other
         return None
 
     def _is_quick(self, request: Request) -> bool:

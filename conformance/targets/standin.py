@@ -41,6 +41,9 @@ class StandIn:
             (Family.TPM12, 0xF1): lambda _: (
                 b"\x00\x14" + bytes(10) + self.resets.to_bytes(20, "big")
             ),
+            # There is nothing in the response to the slow command, but it is told from others.
+            (Family.TPM12, _SLOW[Family.TPM12]): lambda _: b"",
+            (Family.TPM20, _SLOW[Family.TPM20]): lambda _: bytes(32),
             (Family.TPM20, 0x181): lambda _: bytes(16) + self.resets.to_bytes(4, "big") + bytes(5),
         }
 

@@ -28,10 +28,14 @@ class FrontendTester(Tester):
         self.set_state(XenbusState.INITIALISED)
 
     def overwrite(self) -> None:
-        """Store ones into the whole page but ``state``, whoever it belongs to."""
-        end = page.STATE.end
-        self.connection.store(0, b"\xff" * page.STATE.offset)
-        self.connection.store(end, b"\xff" * (page.PAGE_SIZE - end))
+        """Store ones into the whole page, ``state`` included."""
+        self.connection.store(0, b"\xff" * page.PAGE_SIZE)
+
+    def meddle(self) -> None:
+        """Store ones while the backend works: where no answer lies, as that might come just now."""
+        fields, half = page.LOCALITY.offset, page.PAGE_SIZE // 2
+        self.connection.store(fields, b"\xff" * (page.HEADER_SIZE - fields))
+        self.connection.store(half, b"\xff" * half)
 
     def wait_connected(self) -> None:
         """Wait until the backend is Connected."""

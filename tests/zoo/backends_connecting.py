@@ -4,7 +4,6 @@ Backends that break what the page says of connecting.
 """
 
 from dataclasses import replace
-from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref.backend import Backend, Step
@@ -31,7 +30,12 @@ class InitWaitBeforeFeature(BackendAnimal):
         return self._become(XenbusState.INIT_WAIT)
 
     def do_init_wait(self) -> Operation:
+        if self.memory:
+            return self._become(XenbusState.INIT_WAIT)
         return self._write("feature-protocol-v2", FEATURE_VALUE)
+
+    def then_init_wait(self, result: None) -> Backend:
+        return replace(self.usual(result), memory=1)
 
 
 @animal("connecting.backend-checks")
@@ -66,7 +70,7 @@ class ConnectedBeforeMap(BackendAnimal):
         return replace(self.usual(text), step=Step.CONNECTED)
 
     def then_connected(self, result: None) -> Backend:
-        return self._go(Step.MAP)
+        return self._shows(XenbusState.CONNECTED)._go(Step.MAP)
 
     def then_bind(self, port: int | None) -> Backend:
         return replace(self.usual(port), step=Step.LOOK)
@@ -77,10 +81,10 @@ class ConnectedBeforeBind(BackendAnimal):
     """Becomes Connected before it binds the port."""
 
     def then_map(self, possible: bool) -> Backend:
-        return self._go(Step.CONNECTED)
+        return self._go(Step.CONNECTED) if possible else self.usual(possible)
 
     def then_connected(self, result: None) -> Backend:
-        return self._go(Step.BIND)
+        return self._shows(XenbusState.CONNECTED)._go(Step.BIND)
 
     def then_bind(self, port: int | None) -> Backend:
         return replace(self.usual(port), step=Step.LOOK)
@@ -102,6 +106,7 @@ class OnlyToInitialised(BackendAnimal):
     "connecting.init-wait",
     "connecting.map-before-connected",
     "connecting.look-at-once",
+    "robust.nodes-recover",
     why="these are the clauses whose cases wait for Connected after their stimulus, in silence",
 )
 class OnlyToConnected(BackendAnimal):
@@ -117,10 +122,15 @@ class RestsWhenConnected(BackendAnimal):
     """Does not look at the page when it connects, and drops the event of the binding."""
 
     def then_connected(self, result: None) -> Backend:
-        return replace(self, step=Step.REST, unseen_event=False)
+        return replace(self.usual(result), step=Step.REST, unseen_event=False)
 
 
-@animal("connecting.serves-initialised", "exchange.answered", why=_UNANSWERED)
+@animal(
+    "connecting.serves-initialised",
+    "exchange.answered",
+    "robust.nonsense-state",
+    why=f"{_UNANSWERED}; a state that makes no sense is not Connected either",
+)
 class ServesOnlyConnected(BackendAnimal):
     """Takes no request before the frontend is Connected."""
 
@@ -130,10 +140,9 @@ class ServesOnlyConnected(BackendAnimal):
         return self.usual(raw)
 
     def then_read_frontend(self, text: str | None) -> Backend:
-        if not self.memory:
-            return self.usual(text)
-        connected = parse_number(text) == XenbusState.CONNECTED
-        return replace(self, step=Step.SAMPLE if connected else Step.REST, memory=0)
-
-    def changed(self, path: str) -> Self:
-        return self._go(Step.LOOK) if self.step is Step.REST else super().changed(path)
+        state = parse_number(text)
+        if self.memory and state == XenbusState.INITIALISED:
+            return self._go(Step.REST)
+        if self.memory and state == XenbusState.CONNECTED:
+            return replace(self, step=Step.SAMPLE, memory=0)
+        return replace(self, memory=0).usual(text)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from conformance.targets import Target
+from conformance.targets import Target, reference
+from conformance.targets.shared import SharedTpm
 from conformance.targets.standin import StandIn
 from vtpm_ref.backend import Backend
 from vtpm_ref.frontend import Frontend
@@ -99,11 +100,19 @@ ANIMALS: dict[str, Animal] = {}
 _A = TypeVar("_A", bound=type[BackendAnimal] | type[FrontendAnimal])
 
 
-def animal(*breaks: str, why: str = "", family: Family = Family.TPM20) -> Callable[[_A], _A]:
+def animal(
+    *breaks: str,
+    why: str = "",
+    family: Family = Family.TPM20,
+    tpm: Callable[[Family], StandIn] = StandIn,
+    shared: type[SharedTpm] = SharedTpm,
+) -> Callable[[_A], _A]:
     """
     Register a class as an animal that breaks the clauses ``breaks``.
 
-    :param family: the TPM behind it, if it is a backend.
+    :param family: which TPM is behind it, if it is a backend.
+    :param tpm: makes that TPM.
+    :param shared: how its frontends share it.
     """
 
     def register(cls: _A) -> _A:
@@ -111,7 +120,7 @@ def animal(*breaks: str, why: str = "", family: Family = Family.TPM20) -> Callab
         if name in ANIMALS:
             raise ValueError(f"two animals of the name {name}")
         if issubclass(cls, BackendAnimal):
-            role, make = Role.BACKEND, _backend(cls, family)
+            role, make = Role.BACKEND, _backend(cls, family, lambda: shared(tpm(family)))
         else:
             role, make = Role.FRONTEND, _frontend(cls)
         ANIMALS[name] = Animal(name, role, defect, frozenset(breaks), why, make)
@@ -120,10 +129,21 @@ def animal(*breaks: str, why: str = "", family: Family = Family.TPM20) -> Callab
     return register
 
 
-def _backend(cls: type[BackendAnimal], family: Family) -> Callable[[Place], Target]:
-    return lambda place: Target(cls.__name__, cls(place, family=family), StandIn(family), family)
+def _backend(
+    cls: type[BackendAnimal], family: Family, tpm: Callable[[], SharedTpm]
+) -> Callable[[Place], Target]:
+    def make(place: Place) -> Target:
+        shared = tpm()
+
+        def one(place: Place) -> Target:
+            machine = cls(place, family=family)
+            return Target(cls.__name__, machine, shared.seat(), family, reference.CAN, one)
+
+        return one(place)
+
+    return make
 
 
 def _frontend(cls: type[FrontendAnimal]) -> Callable[[Place], Target]:
-    can = frozenset({"orders", "cancel", "locality"})
+    can = frozenset({"orders", "cancel", "locality", "close", "reconnect"})
     return lambda place: Target(cls.__name__, cls(place), can=can)
