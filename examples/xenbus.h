@@ -13,13 +13,15 @@
 
 /* Value of a state node, as in Xen's xenbus.h. */
 enum xenbus_state {
-    XENBUS_UNKNOWN = 0, /* also: no such node, or not a number */
+    XENBUS_UNKNOWN = 0, /* also: no such node */
     XENBUS_INITIALISING = 1,
     XENBUS_INIT_WAIT = 2,
     XENBUS_INITIALISED = 3,
     XENBUS_CONNECTED = 4,
     XENBUS_CLOSING = 5,
     XENBUS_CLOSED = 6,
+    XENBUS_RECONFIGURED = 8, /* the last; 7 and 8 mean nothing here */
+    XENBUS_NONSENSE = 9,     /* ours: the node holds none of these */
 };
 
 #define XENBUS_PATH_MAX 128

@@ -44,13 +44,13 @@ class InTurn(Rule):
         first = self._waited_for(request) if self.can_pass and self._is_quick(request) else None
         if first is None:
             return
+        others = (scene.request for scene in self.scene.all if scene is not self.scene)
         earlier = [
-            scene.request
-            for scene in self.scene.all
-            if scene is not self.scene
-            and scene.request is not None
-            and first.number < scene.request.number < request.number
-            and self._is_quick(scene.request)
+            other
+            for other in others
+            if other is not None
+            and self._is_quick(other)
+            and first.number < other.number < request.number
         ]
         if earlier:
             late = [r for r in earlier if not 0 < r.answered < request.answered]
@@ -59,11 +59,10 @@ class InTurn(Rule):
 
     def _waited_for(self, request: Request) -> Request | None:
         """An earlier request of another frontend, which ended while ``request`` waited."""
-        for scene in self.scene.all:
-            other = scene.request
-            if scene is not self.scene and other is not None:
-                if other.number < request.number < other.answered < request.answered:
-                    return other
+        others = (scene.request for scene in self.scene.all if scene is not self.scene)
+        for other in filter(None, others):
+            if other.number < request.number < other.answered < request.answered:
+                return other
         return None
 
     def _is_quick(self, request: Request) -> bool:
