@@ -167,8 +167,10 @@ static const char *take_hold(void)
 
 static void connect_frontend(void)
 {
-    const char *wrong = take_hold();
+    const char *wrong;
 
+    xenbus_write_state(&backend_dir, XENBUS_INIT_WAIT); /* it is Closed if the last try went wrong */
+    wrong = take_hold();
     if (wrong != NULL) {
         fprintf(stderr, "backend: cannot connect to %s: %s\n", frontend_dir.path, wrong);
         xenbus_write_state(&backend_dir, XENBUS_CLOSED);
