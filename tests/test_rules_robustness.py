@@ -127,7 +127,11 @@ def test_who_lets_go_for_another_reason_is_left_alone(before: list[trace.AnyEven
 
 
 def test_a_frontend_that_was_told_to_close_is_left_alone() -> None:
-    told = [node(BE, "state", "banana"), order(1, b"", do="close"), node(FE, "state", "5")]
+    told: list[trace.AnyEvent] = [
+        node(BE, "state", "banana"),
+        order(1, b"", do="close"),
+        node(FE, "state", "5"),
+    ]
     assert verdict(judge(FE, *CONNECTED, *told), NONSENSE) is Verdict.NOT_EXERCISED
 
 
@@ -191,7 +195,7 @@ def connected(connection: int) -> list[trace.AnyEvent]:
     return of(connection, [begins, *events])
 
 
-WAITING = [
+WAITING: list[trace.AnyEvent] = [
     TPM20,
     *CONNECTED,
     *connected(1),
@@ -226,7 +230,7 @@ def test_where_stores_are_sampled_their_order_accuses_nobody() -> None:
 
 
 def test_a_backend_that_ends_ends_for_all_of_its_frontends() -> None:
-    ends = [phase("stimulus"), event(trace.Exit, how="signal 9")]
+    ends: list[trace.AnyEvent] = [phase("stimulus"), event(trace.Exit, how="signal 9")]
     judgement = judge(BE, TPM20, *CONNECTED, *connected(1), *ends)
     assert "several.own-service" in judgement.broken
     assert "several.own-service" not in judge(BE, TPM20, *CONNECTED, *ends).broken
@@ -235,16 +239,16 @@ def test_a_backend_that_ends_ends_for_all_of_its_frontends() -> None:
 # Time.
 
 CANCELS = "time.cancels"
-GIVEN_UP = [*CONNECTED, order(1), *request()]
+GIVEN_UP: list[trace.AnyEvent] = [*CONNECTED, order(1), *request()]
 
 
 def test_a_frontend_may_report_before_it_cancels() -> None:
-    late = [result(1, "timed-out"), writes(FE, 3), rings(FE)]
+    late: list[trace.AnyEvent] = [result(1, "timed-out"), writes(FE, 3), rings(FE)]
     assert verdict(judge(FE, *GIVEN_UP, *late), CANCELS) is Verdict.KEPT
 
 
 def test_a_cancel_without_an_event_is_half_of_it() -> None:
-    half = [writes(FE, 3), result(1, "timed-out")]
+    half: list[trace.AnyEvent] = [writes(FE, 3), result(1, "timed-out")]
     assert verdict(judge(FE, *GIVEN_UP, *half), CANCELS) is Verdict.BROKEN
 
 
