@@ -174,8 +174,10 @@ class Driver:
             self._hands.deliver(self._closing_order, Answer("closed"), "")
             self._closing_order = 0
             return True
-        if self._opening_order and self.machine.ready:
-            self._hands.deliver(self._opening_order, Answer("connected"), "")
+        if self._opening_order and (self.machine.ready or self.machine.down):
+            # Down again: a deadline passed before the peer let go of what was.
+            outcome = "connected" if self.machine.ready else "timed-out"
+            self._hands.deliver(self._opening_order, Answer(outcome), "")
             self._opening_order = 0
             return True
         if not self._orders:

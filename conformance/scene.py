@@ -50,7 +50,7 @@ class Scene:
 
     :ivar page: the page as far as the trace tells.
     :ivar family: the TPM that the target speaks.
-    :ivar seen: for each role, the ``state`` that it last loaded.
+    :ivar seen: for each role, the ``state`` that it last loaded, or has stored since.
     :ivar request: the request in the page, answered or not; ``None`` at first.
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
@@ -229,6 +229,7 @@ class Scene:
             self._unanswered = True  # also where it crossed an answer: another one follows
         for listener in self._listeners["state"]:
             listener(by, old, new)
+        self.seen[by] = new
         if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True

@@ -149,12 +149,13 @@ class Link:
 
     def another(self) -> Connection:
         """One more frontend, in a domain of its own, for a target that serves many."""
-        first = self.place
-        number = len(self.connections)
-        place = Place(first.frontend_id + number, first.backend_id, first.device_id)
-        connection = self._connect(place)
+        connection = self._connect(self._further_place(len(self.connections)))
         self._meet(connection)
         return connection
+
+    def _further_place(self, number: int) -> Place:
+        first = self.place
+        return Place(first.frontend_id + number, first.backend_id, first.device_id)
 
     def connection_of(self, named: str, number: int) -> Connection:
         """The connection that a ``domid``, a ``gref`` or a ``port`` of the target belongs to."""
@@ -298,25 +299,29 @@ class Link:
 
     def _make_nodes(self, place: Place) -> None:
         """The toolstack's part: both directories, each with its peer's name."""
-        initial = str(int(XenbusState.INITIALISING))
         self.store_.own(place.frontend_dir, place.frontend_id)
         self.store_.own(place.backend_dir, place.backend_id)
-        nodes = {
-            Role.FRONTEND: {
-                "backend": place.backend_dir,
-                "backend-id": str(place.backend_id),
-                "handle": str(place.device_id),
-                "state": initial,
-            },
-            Role.BACKEND: {
-                "frontend": place.frontend_dir,
-                "frontend-id": str(place.frontend_id),
-                "handle": str(place.device_id),
-                "online": "1",
-                "uuid": f"00000000-0000-4000-8000-{place.frontend_id:012}",
-                "state": initial,
-            },
-        }
-        for role, values in nodes.items():
+        for role, values in initial_nodes(place).items():
             for node, text in values.items():
                 self.store_.write(TOOLSTACK, place.path(role, node), text)
+
+
+def initial_nodes(place: Place) -> dict[Role, dict[str, str]]:
+    """What a toolstack writes into both directories, by whose they are."""
+    initial = str(int(XenbusState.INITIALISING))
+    return {
+        Role.FRONTEND: {
+            "backend": place.backend_dir,
+            "backend-id": str(place.backend_id),
+            "handle": str(place.device_id),
+            "state": initial,
+        },
+        Role.BACKEND: {
+            "frontend": place.frontend_dir,
+            "frontend-id": str(place.frontend_id),
+            "handle": str(place.device_id),
+            "online": "1",
+            "uuid": f"00000000-0000-4000-8000-{place.frontend_id:012}",
+            "state": initial,
+        },
+    }

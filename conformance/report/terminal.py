@@ -12,6 +12,7 @@ from typing import Protocol
 
 from conformance import clauses
 from conformance.clauses import Clause
+from conformance.expect import Deviation
 from conformance.judge import ClauseResult, Verdict
 from conformance.report import steps
 from conformance.report.results import CaseResult, RunResult
@@ -77,7 +78,12 @@ def mark(entry: CaseResult) -> str:
 def report(run: RunResult, out: Output, *, tracebacks: bool = False) -> None:
     """Write everything that a person needs after a run, the summary last."""
     for clause, result in run.broken():
-        out.write("\n" + "\n".join(failure(run, clause, result)) + "\n")
+        known = run.expected.get(clause.id)
+        block = failure(run, clause, result) if known is None else _known(run, known, result)
+        out.write("\n" + "\n".join(block) + "\n")
+    for deviation in run.unexpected():
+        out.write(f"\nUNEXPECTED PASS  {deviation.clause}: kept, but expected to be broken:\n")
+        out.write(f"  {deviation.reason} ({deviation.link})\n")
     for line in _uncertain(run):
         out.write(f"{line}\n")
     for entry in run.cases:
@@ -118,6 +124,16 @@ def failure(run: RunResult, clause: Clause, result: ClauseResult) -> list[str]:
     return lines
 
 
+def _known(run: RunResult, deviation: Deviation, result: ClauseResult) -> list[str]:
+    """The few lines of a broken clause of which the reason is known."""
+    path, finding = _shown(run, clauses.load()[deviation.clause], result)
+    return [
+        f"EXPECTED  {deviation.clause}: {deviation.reason} ({deviation.link})",
+        f"  happened   {finding.happened}",
+        f"  trace      {path}, line {finding.line}",
+    ]
+
+
 def summary(run: RunResult) -> list[str]:
     """The last lines: what was judged, the counts, the verdict."""
     counts = run.counts()
@@ -132,18 +148,28 @@ def summary(run: RunResult) -> list[str]:
         f"cases      {len(run.cases) - skipped} run, {skipped} not applicable{left}",
         "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
     ]
-    musts = run.broken(musts_only=True)
-    if musts:
-        said = f"{len(musts)} broken"
-    elif run.broken():
-        said = f"no MUST seen broken, {len(run.broken())} SHOULD broken"
-    else:
-        said = "no clause seen broken"
+    said = _verdict(run)
     if run.interrupted:
         said = f"interrupted; up to there {said}"
     code = run.exit_code
     lines.append(f"verdict    {said}; {observed} of {total} observed; exit {int(code)}")
     return lines
+
+
+def _verdict(run: RunResult) -> str:
+    """What was seen broken, in a few words."""
+    broken = [clause.id for clause, _ in run.broken()]
+    expected = sum(1 for id in broken if id in run.expected)
+    musts = len(run.broken(musts_only=True))
+    shoulds = len(broken) - expected - musts
+    if musts:
+        said = f"{musts} broken"
+    elif shoulds:
+        said = f"no MUST seen broken, {shoulds} SHOULD broken"
+    else:
+        said = "nothing else seen broken" if expected else "no clause seen broken"
+    passes = f", {len(run.unexpected())} kept against expectation" if run.unexpected() else ""
+    return (f"{expected} broken as expected, " if expected else "") + said + passes
 
 
 def _steps(path: Path, line: int) -> Iterator[str]:

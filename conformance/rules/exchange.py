@@ -170,10 +170,14 @@ class EventPerChange(Rule):
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
             self._surplus -= 1
+            if new == CANCEL and old in (IDLE, FINISH) and not self.can_pass:
+                self._surplus -= 1  # it may lie over a SUBMIT that nobody saw
 
     def on_notify(self, by: Role, count: int) -> None:
         if by is not self.role:
             return
+        if by is FRONTEND and self.scene.state == CANCEL and not self.can_pass:
+            return  # it may be that of a CANCEL over CANCEL, which leaves no mark
         self._surplus += count
         self._events += count
         # One may be early; that is for submit-notifies and answer-notifies to judge.
@@ -254,6 +258,9 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not answer.sound:
             return
+        gave_up = result.outcome == "timed-out" or self._closes()
+        if gave_up and self.scene.seen[FRONTEND] != FINISH:
+            return  # it did not know of the response
         taken = bytes.fromhex(result.packet)
         if answer.moved and taken == answer.elsewhere:
             return  # that is for robust.own-window to judge
@@ -264,6 +271,9 @@ class ResponseTaken(_OnOwnResult):
         else:
             said = f"{len(taken)} bytes, {taken[:10].hex(' ')} ..."
             self.broken(f"{answer.length} bytes, {answer.packet[:10].hex(' ')} ...", said)
+
+    def _closes(self) -> bool:
+        return any(order.do == "close" for order in self.scene.orders)
 
     def on_silence(self, silence: trace.Silence) -> None:
         answer = self.scene.last_answer

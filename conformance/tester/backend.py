@@ -8,8 +8,15 @@ from collections.abc import Callable
 from conformance.errors import SetupFailed
 from conformance.links.base import Outcome
 from conformance.links.connection import Connection
-from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
-from conformance.tester.commands import get_random, random_bytes
+from conformance.tester.base import (
+    ANSWER_LIMIT,
+    CONNECT_LIMIT,
+    DECIDED,
+    FEATURE,
+    Found,
+    Tester,
+)
+from conformance.tester.commands import get_random, own_answer, random_bytes
 from vtpm_ref import page
 from vtpm_ref.packet import is_well_formed
 from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT
@@ -62,7 +69,9 @@ class BackendTester(Tester):
 
     def wait_decision(self) -> None:
         """Wait until the frontend has connected or closed; it may do neither."""
-        self._state_or_silence("a decision of the frontend")
+        with self._target_state(DECIDED) as ready:
+            awaited = "a decision of the frontend"
+            self.connection.wait(self._serving(ready), ANSWER_LIMIT * self.scale, awaited)
 
     def connect(self) -> None:
         """Go to Connected, the usual way, and see the frontend follow."""
@@ -149,7 +158,7 @@ class BackendTester(Tester):
             found = self._found(state)
             if state != SUBMIT or not self._is_own(found):
                 return found
-            self.answer()
+            self.answer(own_answer(self.family, found.packet))
 
     def _is_own(self, found: Found) -> bool:
         """Whether a request is the frontend's own: sound, and not what was ordered."""
@@ -185,7 +194,7 @@ class BackendTester(Tester):
             connection.sample()
             found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
-                self.answer()
+                self.answer(own_answer(self.family, found.packet))
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""

@@ -3,7 +3,14 @@
 The tester that plays the frontend, against a backend.
 """
 
-from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
+from conformance.tester.base import (
+    ANSWER_LIMIT,
+    CONNECT_LIMIT,
+    DECIDED,
+    FEATURE,
+    Found,
+    Tester,
+)
 from conformance.tester.commands import get_random
 from vtpm_ref import page
 from vtpm_ref.states import FINISH, IDLE, SUBMIT
@@ -45,7 +52,8 @@ class FrontendTester(Tester):
 
     def wait_decision(self) -> None:
         """Wait until the backend has connected or closed; it may do neither."""
-        self._state_or_silence("a decision of the backend")
+        with self._target_state(DECIDED) as ready:
+            self.connection.wait(ready, ANSWER_LIMIT * self.scale, "a decision of the backend")
 
     def connect(self) -> None:
         """Go to Connected, the usual way."""
