@@ -225,10 +225,17 @@ class World:
                 ),
             )
 
-    def _detach(self) -> Ground:
+    def detachment(self) -> tuple[tuple[str, str], ...]:
+        """The nodes that the toolstack writes to take the device away, one after the other."""
         place, closing = self.backend.place, str(int(XenbusState.CLOSING))
-        online, state = (place.path(Role.BACKEND, name) for name in ("online", "state"))
-        return self.ground.write(((online, "0"),)).write(((state, closing),))
+        return (
+            (place.path(Role.BACKEND, "online"), "0"),
+            (place.path(Role.BACKEND, "state"), closing),
+        )
+
+    def _detach(self) -> Ground:
+        online, state = self.detachment()
+        return self.ground.write((online,)).write((state,))
 
     def _spend(self, what: str, **changed: Any) -> "World":
         return replace(self, budget=self.budget.less(what), **changed)

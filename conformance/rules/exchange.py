@@ -167,6 +167,10 @@ class EventPerChange(Rule):
         self._surplus = 0 if self.can_pass else -TOLERATED_EVENTS
         self._events = 0
 
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
+        if by is self.role is BACKEND and ok and self.scene.connected(FRONTEND):
+            self._surplus -= 1  # a frontend that waits already is told
+
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
             self._surplus -= 1

@@ -125,5 +125,5 @@ def _backend(cls: type[BackendAnimal], family: Family) -> Callable[[Place], Targ
 
 
 def _frontend(cls: type[FrontendAnimal]) -> Callable[[Place], Target]:
-    can = frozenset({"orders", "cancel", "locality"})
+    can = frozenset({"orders", "cancel", "locality", "close", "reconnect"})
     return lambda place: Target(cls.__name__, cls(place), can=can)
