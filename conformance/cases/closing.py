@@ -13,38 +13,76 @@ _CLOSING, _CLOSED = XenbusState.CLOSING, XenbusState.CLOSED
 
 
 @backend_case("closing.backend-lets-go/closed")
-@backend_case("closing.unmap-first/closed")
 @backend_case("closing.init-wait/closed")
-@backend_case("closing.backend-waits/closed")
-@backend_case("closing.hands-off/closed")
-@backend_case("coming-back.served/closed")
-@backend_case("connecting.map-before-connected/again")
 def _frontend_closes(t: FrontendTester) -> None:
-    """The frontend closes, takes everything back, and connects again."""
+    """The frontend closes."""
     t.prepare()
     t.stimulus()
     t.close()
     t.stay()
     t.give_back()
-    t.connect()
-    t.fence()
 
 
 @backend_case("closing.backend-lets-go/in-command")
-@backend_case("closing.unmap-first/in-command")
 @backend_case("closing.init-wait/in-command")
-@backend_case("closing.hands-off/in-command")
-@backend_case("coming-back.served/in-command")
 def _closes_in_command(t: FrontendTester) -> None:
-    """The frontend goes straight to Closed while the TPM works for it, and connects again."""
+    """The frontend goes straight to Closed while the TPM works for it."""
     t.prepare()
     t.stimulus()
+    _close_in_command(t)
+    t.stay()
+    t.give_back()
+
+
+def _close_in_command(t: FrontendTester) -> None:
     t.submit(slow(t.family))
     t.rest()
     t.set_state(_CLOSED)
     t.wait_let_go()
+
+
+@backend_case("closing.unmap-first/closed")
+@backend_case("closing.backend-waits/closed")
+@backend_case("closing.hands-off/closed")
+def _has_let_go(t: FrontendTester) -> None:
+    """The frontend has closed, and takes everything back."""
+    t.prepare()
+    t.close()
+    t.stimulus()
     t.stay()
     t.give_back()
+
+
+@backend_case("closing.unmap-first/in-command")
+@backend_case("closing.hands-off/in-command")
+def _has_let_go_in_command(t: FrontendTester) -> None:
+    """The frontend has closed while the TPM worked for it, and takes everything back."""
+    t.prepare()
+    _close_in_command(t)
+    t.stimulus()
+    t.stay()
+    t.give_back()
+
+
+@backend_case("coming-back.served/closed")
+@backend_case("connecting.map-before-connected/again")
+def _connects_again(t: FrontendTester) -> None:
+    """The frontend has closed, and connects again."""
+    t.prepare()
+    t.close()
+    t.give_back()
+    t.stimulus()
+    t.connect()
+    t.fence()
+
+
+@backend_case("coming-back.served/in-command")
+def _connects_again_in_command(t: FrontendTester) -> None:
+    """The frontend has closed while the TPM worked for it, and connects again."""
+    t.prepare()
+    _close_in_command(t)
+    t.give_back()
+    t.stimulus()
     t.connect()
     t.fence()
 
@@ -76,12 +114,27 @@ def _detach(t: FrontendTester) -> None:
     t.connection.as_toolstack(t.connection.judged, {"online": "0", "state": str(int(_CLOSING))})
 
 
-@backend_case("closing.backend-waits/ordered", needs="close,reconnect")
-@backend_case("coming-back.served/backend-closes", needs="close,reconnect")
+@backend_case("closing.backend-waits/ordered", needs="close")
 def _backend_closes(t: FrontendTester) -> None:
-    """The backend closes, and the frontend takes its time; then both connect again."""
+    """The backend closes, and the frontend takes its time."""
     t.prepare()
     t.stimulus()
+    _close_backend(t)
+
+
+@backend_case("coming-back.served/backend-closes", needs="close,reconnect")
+def _backend_comes_back(t: FrontendTester) -> None:
+    """The backend has closed and offers the device again; the frontend connects."""
+    t.prepare()
+    _close_backend(t)
+    t.connection.order("reconnect")
+    t.wait_let_go(XenbusState.INIT_WAIT)
+    t.stimulus()
+    t.connect()
+    t.fence()
+
+
+def _close_backend(t: FrontendTester) -> None:
     closed = t.connection.order("close")
     t.wait_closing()
     t.connection.settle(1.0, nodes=True)
@@ -89,10 +142,6 @@ def _backend_closes(t: FrontendTester) -> None:
     t.wait_let_go(_CLOSED)
     t.give_back()
     t.wait_result(closed)
-    t.connection.order("reconnect")
-    t.wait_let_go(XenbusState.INIT_WAIT)
-    t.connect()
-    t.fence()
 
 
 # A backend that meets its frontend again.
@@ -126,10 +175,10 @@ def _new_references_in_command(t: FrontendTester) -> None:
 def _unknown_request(t: FrontendTester) -> None:
     """A frontend that is Connected has a request in the page before the backend maps it."""
     t.publish()
-    t.stimulus()
     t.submit(get_random(t.family))
     t.set_state(XenbusState.CONNECTED)
     t.wait_connected()
+    t.stimulus()
     t.wait_answer()
     t.fence()
 
@@ -140,9 +189,9 @@ def _waiting_frontend(t: FrontendTester, state: State) -> None:
     """A frontend is Connected before the backend, and {0.name} is in its page."""
     t.publish()
     t.write_state(state)
-    t.stimulus()
     t.set_state(XenbusState.CONNECTED)
     t.wait_connected()
+    t.stimulus()
     t.wait_event()
     t.fence()
 
@@ -152,12 +201,8 @@ def _clock_after_closing(t: FrontendTester) -> None:
     """The TPM's clock is read before the frontend closes, and when it is back."""
     t.prepare()
     t.exchange(clock(t.family))
-    t.stimulus()
     t.close()
-    t.give_back()
-    t.connect()
-    t.exchange(clock(t.family))
-    t.fence()
+    _read_clock_again(t)
 
 
 @backend_case("coming-back.tpm-kept/in-command")
@@ -165,13 +210,14 @@ def _clock_after_command(t: FrontendTester) -> None:
     """The same, but the frontend closes while the TPM works for it."""
     t.prepare()
     t.exchange(clock(t.family))
-    t.stimulus()
-    t.submit(slow(t.family))
-    t.rest()
-    t.set_state(_CLOSED)
-    t.wait_let_go()
+    _close_in_command(t)
+    _read_clock_again(t)
+
+
+def _read_clock_again(t: FrontendTester) -> None:
     t.give_back()
     t.connect()
+    t.stimulus()
     t.exchange(clock(t.family))
     t.fence()
 
@@ -220,9 +266,9 @@ def _closed_with_request(t: BackendTester) -> None:
     t.wait_result(closing)
 
 
-@frontend_case("closing.request-ends/backend-closes")
-@frontend_case("closing.closed-last/in-request")
-def _backend_leaves_with_request(t: BackendTester) -> None:
+@frontend_case("closing.request-ends/backend-closes", True)
+@frontend_case("closing.closed-last/in-request", False)
+def _backend_leaves_with_request(t: BackendTester, result: bool) -> None:
     """The backend goes to Closing without an answer to the request in the page."""
     t.prepare()
     t.stimulus()
@@ -232,7 +278,8 @@ def _backend_leaves_with_request(t: BackendTester) -> None:
     t.wait_closed()
     t.stay()
     t.let_go(_CLOSED)
-    t.wait_result(number)
+    if result:
+        t.wait_result(number)
 
 
 # A frontend that meets its backend again.
@@ -260,9 +307,9 @@ def _finds_used_backend(t: BackendTester, state: XenbusState) -> None:
     """The frontend starts after a life that ended without Closed; the backend is {0.name}."""
     t.prepare()
     t.close_frontend()
+    t.set_state(state)
     # What is left of a life that ended without closing.
     t.connection.as_toolstack(t.connection.judged, {"state": str(int(XenbusState.CONNECTED))})
-    t.set_state(state)
     t.stimulus()
     number = t.connection.order("reconnect")
     t.wait_closed()

@@ -217,7 +217,7 @@ class BackendLetsGo(Held):
         self._pending = False
 
     def peer_shows(self, state: str) -> None:
-        self._pending = state == CLOSED and bool(self.held)
+        self._pending = self._pending or (state == CLOSED and bool(self.held))
 
     def on_unmapped(self, by: Role, gref: int) -> None:
         super().on_unmapped(by, gref)
@@ -232,13 +232,13 @@ class BackendLetsGo(Held):
             self._pending = False
             self.kept()
 
-    def on_revoked(self, gref: int, ok: bool) -> None:
-        if not ok:
-            self._still_holds()
-
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
         self._still_holds()
         super().on_mapped(by, ok, gref)
+
+    def on_exit(self, how: str) -> None:
+        super().on_exit(how)
+        self._pending = False
 
     def on_silence(self, silence: trace.Silence) -> None:
         if silence.awaited == LET_GO:

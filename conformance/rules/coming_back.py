@@ -109,6 +109,9 @@ class NewReferences(Held):
         self._pending = False
 
     def peer_shows(self, state: str) -> None:
+        if state == CLOSED:  # what it keeps now is for closing.backend-lets-go
+            self.mapped.clear()
+            self._pending = False
         named = self._named()
         if state in (INITIALISED, CONNECTED) and self.mapped and None not in named:
             self._pending = named != self._used()
@@ -151,8 +154,9 @@ class UnknownRequest(Nodes):
         self._unknown: Request | None = None
 
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
-        asked = self.scene.state == SUBMIT and self.frontend_state == CONNECTED
+        there = self.frontend_state == CONNECTED != self.backend_state
         if by is BACKEND and ok:
+            asked = there and self.scene.state == SUBMIT
             self._unknown = self.scene.request if asked else None
 
     def on_answer(self, request: Request, answer: Answer) -> None:

@@ -153,7 +153,8 @@ class InitWait(_OnOwnState):
         self._was = False
 
     def on_unmapped(self, by: Role, gref: int) -> None:
-        self._was = self._was and by is not BACKEND  # the next connection starts anew
+        if by is BACKEND and self.node(BACKEND, "state") != _INIT_WAIT:
+            self._was = False  # the next connection starts anew
 
     def judge(self, state: str) -> None:
         self._was = state == _INIT_WAIT or (self._was and state not in _CLOSED)

@@ -92,8 +92,9 @@ class BackendTester(Tester):
         self.connection.unmap_page()
 
     def come_back(self) -> None:
-        """Start anew after ``die``: announce, take the page that is published, connect."""
+        """Start anew after ``die``: announce, in time take the page that is published, connect."""
         self.announce()
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
 

@@ -62,8 +62,9 @@ class FrontendTester(Tester):
         self.set_state(XenbusState.INITIALISED)
 
     def close(self) -> None:
-        """Go to Closing and to Closed, and wait until the backend has let go."""
+        """Go to Closing, in time to Closed, and wait until the backend has let go."""
         self.set_state(XenbusState.CLOSING)
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
         self.set_state(XenbusState.CLOSED)
         self.wait_let_go()
 
