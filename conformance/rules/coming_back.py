@@ -3,7 +3,7 @@
 
 from conformance import trace
 from conformance.messages import Answer, Request
-from conformance.rules.base import Rule, rule
+from conformance.rules.base import rule
 from conformance.rules.closing import (
     CLOSED,
     CLOSING,
@@ -154,10 +154,16 @@ class UnknownRequest(Nodes):
         self._unknown: Request | None = None
 
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
-        there = self.frontend_state == CONNECTED != self.backend_state
-        if by is BACKEND and ok:
-            asked = there and self.scene.state == SUBMIT
-            self._unknown = self.scene.request if asked else None
+        if by is BACKEND and ok and self.backend_state != CONNECTED:
+            self._connects()
+
+    def shows(self, state: str) -> None:
+        if state == CONNECTED and self.scene.last_answer is None:
+            self._connects()
+
+    def _connects(self) -> None:
+        asked = self.frontend_state == CONNECTED and self.scene.state == SUBMIT
+        self._unknown = self.scene.request if asked else None
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if request is self._unknown:
@@ -182,6 +188,7 @@ class Rings(Nodes):
         self._rang = self._rang and by is not BACKEND
 
     def shows(self, state: str) -> None:
+        self._rang = self._rang and state == CONNECTED
         connected = state == CONNECTED and self.frontend_state == CONNECTED
         self._due = connected and not self._rang
         if connected and self._rang:
@@ -237,15 +244,15 @@ class GoesOn(Nodes):
 
 
 @rule("coming-back.tpm-kept")
-class TpmKept(Rule):
+class TpmKept(Nodes):
     """A TPM that was reset between two connections, as its clock tells."""
 
     def begin(self) -> None:
         self._before: bytes | None = None
         self._came = False
 
-    def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
-        self._came = self._came or (by is BACKEND and ok)
+    def shows(self, state: str) -> None:
+        self._came = self._came or state == CONNECTED
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         family = self.scene.family
