@@ -266,6 +266,10 @@ class UnmapFirst(Held):
         super().on_mapped(by, ok, gref)
         self._used = self._used or bool(self.mapped)
 
+    def on_exit(self, how: str) -> None:
+        super().on_exit(how)
+        self._used = False
+
     def shows(self, state: str) -> None:
         if state in (INIT_WAIT, CLOSED) and self._used:
             self._used = bool(self.mapped)

@@ -126,11 +126,7 @@ class WaitsUnclosed(FrontendAnimal):
         return self._go(Step.READ_GONE)
 
 
-@animal(
-    "coming-back.goes-on",
-    "connecting.valid-references",
-    why="the page that is still published is taken back",
-)
+@animal("coming-back.goes-on")
 class ClosesOnInitWait(FrontendAnimal):
     """Closes when its backend goes back to InitWait."""
 
