@@ -230,7 +230,7 @@ def _read_clock_again(t: FrontendTester) -> None:
 @frontend_case("closing.page-kept/backend-closes", _CLOSING)
 @frontend_case("closing.closed-last/backend-closes", _CLOSING)
 def _backend_leaves(t: BackendTester, state: XenbusState) -> None:
-    """The backend goes to {0.name}."""
+    """The backend goes to state {0:d}."""
     t.prepare()
     t.stimulus()
     t.set_state(state)
@@ -304,7 +304,7 @@ def _reconnects(t: BackendTester) -> None:
 )
 @frontend_case("coming-back.through-closed/closed", _CLOSED, needs="orders,close,reconnect")
 def _finds_used_backend(t: BackendTester, state: XenbusState) -> None:
-    """The frontend starts after a life that ended without Closed; the backend is {0.name}."""
+    """The frontend starts after a life that ended without Closed; the backend shows {0:d}."""
     t.prepare()
     t.close_frontend()
     t.set_state(state)

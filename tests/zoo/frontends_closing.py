@@ -53,7 +53,7 @@ class RingsWhenClosed(_OnceMore):
     why="the cases of all of them wait for Closed of a frontend whose backend closes",
 )
 class StaysWithoutBackend(FrontendAnimal):
-    """Takes no notice of a backend that closes (mini-os tpmfront)."""
+    """Takes no notice of a backend that closes."""
 
     def then_read_backend(self, text: str | None) -> Frontend:
         if self.was_connected and parse_number(text) in BACKEND_CLOSES:
