@@ -63,9 +63,9 @@ class Link:
         self._granted: dict[int, tuple[int, int]] = {}
         self._mapped: set[tuple[Role, int]] = set()
         self._ports: dict[int, tuple[int, int]] = {}
-        # By connection: the port that the frontend offers, and that which the backend has bound.
+        # By connection: the port that the frontend offers; the backend's own, and what it joins.
         self._offered: dict[int, int] = {}
-        self._joined: dict[int, int] = {}
+        self._joined: dict[int, tuple[int, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
         self._next_gref = 8
         self._next_port = 1
@@ -227,7 +227,7 @@ class Link:
             if remote is None:
                 self._offered[connection.number] = port
             else:
-                self._joined[connection.number] = remote
+                self._joined[connection.number] = port, remote
         why = "" if port is not None else "no such port for this domain"
         self.recorder.event(
             "bind",
@@ -266,7 +266,10 @@ class Link:
         possible = self._ports.get(port, (None, None))[0] == connection.domid_of(role)
         if possible:
             del self._ports[port]
-            (self._offered if role is Role.FRONTEND else self._joined).pop(connection.number, None)
+            if self._offered.get(connection.number) == port:
+                del self._offered[connection.number]
+            if self._joined.get(connection.number, (0, 0))[0] == port:
+                del self._joined[connection.number]
         self.recorder.event(
             "bind", connection.number, by=role.value, ok=possible, port=port, on=False
         )
@@ -274,8 +277,8 @@ class Link:
 
     def joined(self, connection: Connection) -> bool:
         """Whether the backend is bound to the port that the frontend offered last."""
-        joined = self._joined.get(connection.number)
-        return joined is not None and joined == self._offered.get(connection.number)
+        _, joined = self._joined.get(connection.number, (0, 0))
+        return joined > 0 and joined == self._offered.get(connection.number)
 
     def page_of(self, gref: int) -> memoryview:
         """The memory behind a grant reference."""
