@@ -153,6 +153,18 @@ uint8_t *link_grant_page(unsigned domid, uint32_t *gref)
     return page;
 }
 
+bool link_revoke_page(uint8_t *page, uint32_t gref)
+{
+    struct ioctl_gntalloc_dealloc_gref request = { .index = page_index, .count = 1 };
+
+    (void)gref;
+    munmap(page, GRANT_SIZE);
+    /* The kernel itself waits with a page that is still mapped, so this is the end of it. */
+    if (ioctl(alloc_fd, IOCTL_GNTALLOC_DEALLOC_GREF, &request) < 0)
+        fprintf(stderr, "grants: a page cannot be taken back: %s\n", strerror(errno));
+    return true;
+}
+
 uint8_t *link_map_page(unsigned domid, uint32_t gref)
 {
     struct ioctl_gntdev_map_grant_ref request = {

@@ -79,11 +79,28 @@ void xenbus_write_state(const struct xenbus_dir *dir, enum xenbus_state state)
     write_node(dir, "state", digits);
 }
 
-void xenbus_watch_state(const struct xenbus_dir *dir)
+static void watch_node(const struct xenbus_dir *dir, const char *node)
 {
-    struct path path = path_of(dir, "state");
+    struct path path = path_of(dir, node);
 
     link_watch(path.text);
+}
+
+void xenbus_watch_state(const struct xenbus_dir *dir)
+{
+    watch_node(dir, "state");
+}
+
+bool xenbus_is_offline(const struct xenbus_dir *dir)
+{
+    uint32_t online;
+
+    return xenbus_read_number(dir, "online", &online) && online == 0;
+}
+
+void xenbus_watch_online(const struct xenbus_dir *dir)
+{
+    watch_node(dir, "online");
 }
 
 void xenbus_write_feature(const struct xenbus_dir *dir)

@@ -40,6 +40,10 @@ uint32_t xenbus_read_state(const struct xenbus_dir *dir);
 void xenbus_write_state(const struct xenbus_dir *dir, enum xenbus_state state);
 void xenbus_watch_state(const struct xenbus_dir *dir);
 
+/* The toolstack's node in the backend's directory: "0" when the device goes away. */
+bool xenbus_is_offline(const struct xenbus_dir *dir);
+void xenbus_watch_online(const struct xenbus_dir *dir);
+
 /* The node by which each end says that it speaks version 2, and its value. */
 #define XENBUS_FEATURE "feature-protocol-v2"
 #define XENBUS_FEATURE_VALUE "1" /* the only one that every deployed peer takes */

@@ -31,7 +31,7 @@ UNOBSERVABLE = {
 }
 
 #: Animals of each role; change it with the zoo.
-POPULATION = {Role.BACKEND: 75, Role.FRONTEND: 57}
+POPULATION = {Role.BACKEND: 90, Role.FRONTEND: 67}
 
 REFERENCES: dict[str, tuple[Role, Callable[[Place], Target]]] = {
     "backend": (Role.BACKEND, reference.backend),

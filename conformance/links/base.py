@@ -63,6 +63,9 @@ class Link:
         self._granted: dict[int, tuple[int, int]] = {}
         self._mapped: set[tuple[Role, int]] = set()
         self._ports: dict[int, tuple[int, int]] = {}
+        # By connection: the port that the frontend offers; the backend's own, and what it joins.
+        self._offered: dict[int, int] = {}
+        self._joined: dict[int, tuple[int, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
         self._next_gref = 8
         self._next_port = 1
@@ -221,6 +224,10 @@ class Link:
         if port is not None:
             self._next_port += 1
             self._ports[port] = (own, domid)
+            if remote is None:
+                self._offered[connection.number] = port
+            else:
+                self._joined[connection.number] = port, remote
         why = "" if port is not None else "no such port for this domain"
         self.recorder.event(
             "bind",
@@ -259,10 +266,19 @@ class Link:
         possible = self._ports.get(port, (None, None))[0] == connection.domid_of(role)
         if possible:
             del self._ports[port]
+            if self._offered.get(connection.number) == port:
+                del self._offered[connection.number]
+            if self._joined.get(connection.number, (0, 0))[0] == port:
+                del self._joined[connection.number]
         self.recorder.event(
             "bind", connection.number, by=role.value, ok=possible, port=port, on=False
         )
         return possible
+
+    def joined(self, connection: Connection) -> bool:
+        """Whether the backend is bound to the port that the frontend offered last."""
+        _, joined = self._joined.get(connection.number, (0, 0))
+        return joined > 0 and joined == self._offered.get(connection.number)
 
     def page_of(self, gref: int) -> memoryview:
         """The memory behind a grant reference."""

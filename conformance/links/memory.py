@@ -133,7 +133,8 @@ class MemoryLink(Link):
         """The driver of the target's machine for ``connection``."""
 
         def ring() -> None:
-            connection.events += 1
+            if self.joined(connection):
+                connection.events += 1
 
         return MemoryHands(connection, self.judged, ring).drive(target.machine, target.tpm)
 
@@ -151,7 +152,7 @@ class MemoryLink(Link):
     def signal(self, connection: Connection) -> None:
         """See ``Link.signal``; a port that nobody has bound brings nothing."""
         driver = self._drivers.get(connection.number)
-        if driver is not None:
+        if driver is not None and self.joined(connection):
             driver.event()
 
     def _order(self, number: int, do: str, packet: bytes, locality: int) -> None:
@@ -175,6 +176,7 @@ class MemoryHands:
         self._ring = ring
         self._domid = connection.domid_of(role)
         self._page: memoryview | None = None
+        self._gref = 0
         self._driver: Driver | None = None
 
     def drive(self, machine: Any, tpm: Tpm | None) -> Driver:
@@ -184,16 +186,19 @@ class MemoryHands:
 
     def load(self, at: int, size: int) -> bytes:
         data = bytes(self._part(at, size))
-        self._recorder.load(self._role, at, data, self._number)
+        if self._is_current:
+            self._recorder.load(self._role, at, data, self._number)
         return data
 
     def store(self, at: int, data: bytes) -> None:
         part = self._part(at, len(data))
-        self._recorder.store(self._role, at, data, self._number)
+        if self._is_current:
+            self._recorder.store(self._role, at, data, self._number)
         part[:] = data
 
     def notify(self) -> None:
-        self._recorder.notify(self._role, connection=self._number)
+        if self._is_current:
+            self._recorder.notify(self._role, connection=self._number)
         self._ring()
 
     def grant(self, domid: int) -> int:
@@ -209,7 +214,7 @@ class MemoryHands:
     def map(self, domid: int, gref: int) -> bool:
         possible = self._link.map(self._connection, self._role, gref, domid)
         if possible:
-            self._page = self._link.page_of(gref)
+            self._page, self._gref = self._link.page_of(gref), gref
         return possible
 
     def bind(self, domid: int, port: int | None) -> int | None:
@@ -255,6 +260,11 @@ class MemoryHands:
             "result", id=order, outcome=answer.outcome, packet=answer.packet.hex(), why=why
         )
         self._link.results[order] = Outcome(answer.outcome, answer.packet, why)
+
+    @property
+    def _is_current(self) -> bool:
+        """Whether it has the page that the tester uses; the trace of a connection has no other."""
+        return self._role is not Role.BACKEND or self._connection.gref in (0, self._gref)
 
     def _part(self, at: int, size: int) -> memoryview:
         """

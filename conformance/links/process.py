@@ -222,7 +222,7 @@ class ProcessLink(Link):
     def signal(self, connection: Connection) -> None:
         """See ``Link.signal``."""
         port = self._in_use.get(connection.number)
-        if port is None:
+        if port is None or not (self.judged is Role.FRONTEND or self.joined(connection)):
             return
         try:
             os.eventfd_write(self._wait_fds[port], 1)
@@ -316,7 +316,8 @@ class ProcessLink(Link):
         except BlockingIOError:
             return  # the target has read its own notification
         self._wakes += 1
-        connection.events += count
+        if self.judged is Role.FRONTEND or self.joined(connection):
+            connection.events += count
         self.recorder.notify(self.judged, count, connection.number)
 
     def _take_output(self, program: Program) -> None:

@@ -152,6 +152,10 @@ class InitWait(_OnOwnState):
     def begin(self) -> None:
         self._was = False
 
+    def on_unmapped(self, by: Role, gref: int) -> None:
+        if by is BACKEND and self.node(BACKEND, "state") != _INIT_WAIT:
+            self._was = False  # the next connection starts anew
+
     def judge(self, state: str) -> None:
         self._was = state == _INIT_WAIT or (self._was and state not in _CLOSED)
         if state == _CONNECTED:

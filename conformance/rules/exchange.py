@@ -167,6 +167,10 @@ class EventPerChange(Rule):
         self._surplus = 0 if self.can_pass else -TOLERATED_EVENTS
         self._events = 0
 
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
+        if by is self.role is BACKEND and ok and self.scene.connected(FRONTEND):
+            self._surplus -= 1  # a frontend that waits already is told
+
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
             self._surplus -= 1
@@ -213,23 +217,28 @@ class Answered(Rule):
 
 @rule("exchange.no-acknowledge")
 class NoAcknowledge(Rule):
-    """A request over FINISH that got no answer, where one over IDLE did."""
+    """A request over FINISH that got no answer, where one of its kind over IDLE did."""
 
     def begin(self) -> None:
-        self._answers_over_idle = False
+        self._answered_over_idle: set[bytes] = set()
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if request.over == FINISH:
             self.kept()
         else:
-            self._answers_over_idle = True
+            self._answered_over_idle.add(_command_code(request))
 
     def on_silence(self, silence: trace.Silence) -> None:
         request = self.scene.request
         if request is None or not request.well_formed or silence.awaited != "an answer":
             return
-        if request.over == FINISH and self._answers_over_idle and self.scene.phase == "setup":
+        known = _command_code(request) in self._answered_over_idle
+        if request.over == FINISH and known and self.scene.phase == "setup":
             self.broken("an answer, as over IDLE", "no answer to SUBMIT over FINISH")
+
+
+def _command_code(request: Request) -> bytes:
+    return request.packet[6:10]
 
 
 class _OnOwnResult(Rule):

@@ -92,8 +92,9 @@ class BackendTester(Tester):
         self.connection.unmap_page()
 
     def come_back(self) -> None:
-        """Start anew after ``die``: announce, take the page that is published, connect."""
+        """Start anew after ``die``: announce, in time take the page that is published, connect."""
         self.announce()
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
 
@@ -113,12 +114,21 @@ class BackendTester(Tester):
     def reopen_frontend(self) -> int:
         """Order the frontend to connect again, and let it; the order's number."""
         number = self.connection.order("reconnect")
+        self.see_connected(number)
+        return number
+
+    def see_connected(self, number: int) -> None:
+        """Connect to the frontend that order ``number`` has told to connect again."""
         self.wait_published()
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
         self.wait_connected()
         self.wait_result(number)
-        return number
+
+    def stay(self) -> None:
+        """Hold on to a frontend that has closed, and give it the chance to use the page."""
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
+        self.connection.sample()
 
     def prepare(self) -> None:
         """Connect, and show with two legal exchanges that the ground holds."""

@@ -11,8 +11,6 @@ from vtpm_ref.states import State
 from vtpm_ref.steps import Operation, parse_number
 from vtpm_ref.xenbus import FEATURE_VALUE, XenbusState
 
-_UNANSWERED = "the request that it does not see is well-formed, and gets no answer"
-
 
 @animal("connecting.feature-value")
 class BackendFeatureTwo(BackendAnimal):
@@ -117,7 +115,15 @@ class OnlyToConnected(BackendAnimal):
         return self.usual(text if connected else None)
 
 
-@animal("connecting.look-at-once", "exchange.answered", why=_UNANSWERED)
+@animal(
+    "connecting.look-at-once",
+    "exchange.answered",
+    "connecting.serves-initialised",
+    "coming-back.new-references",
+    "coming-back.unknown-request",
+    "coming-back.rings",
+    why="whatever is in the page when it connects, it does not see",
+)
 class RestsWhenConnected(BackendAnimal):
     """Does not look at the page when it connects, and drops the event of the binding."""
 
@@ -128,14 +134,16 @@ class RestsWhenConnected(BackendAnimal):
 @animal(
     "connecting.serves-initialised",
     "exchange.answered",
+    "coming-back.new-references",
     "robust.nonsense-state",
-    why=f"{_UNANSWERED}; a state that makes no sense is not Connected either",
+    why="the request that it leaves alone is well-formed; one is on a new page, and one comes"
+    " while the frontend's state is no state, and so not Connected",
 )
 class ServesOnlyConnected(BackendAnimal):
     """Takes no request before the frontend is Connected."""
 
     def then_look(self, raw: bytes) -> Backend:
-        if raw[0] == State.SUBMIT:
+        if raw[0] == State.SUBMIT and not self.unknown:
             return replace(self, step=Step.READ_FRONTEND, unseen_event=False, memory=1)
         return self.usual(raw)
 
