@@ -151,6 +151,7 @@ def _state_gone(t: FrontendTester, text: str | None) -> None:
 def _publish_anew(t: FrontendTester) -> None:
     """Close, and connect with another page and port."""
     t.set_state(XenbusState.CLOSED)
+    t.let_notice()
     t.wait_let_go()
     t.connect()
 

@@ -60,7 +60,11 @@ class SkipsInitWait(BackendAnimal):
         return replace(self, step=Step.READ_FRONTEND, shown=XenbusState.INIT_WAIT)
 
 
-@animal("connecting.map-before-connected")
+@animal(
+    "connecting.map-before-connected",
+    "closing.init-wait",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+)
 class ConnectedBeforeMap(BackendAnimal):
     """Becomes Connected before it maps the page and binds the port."""
 
@@ -74,7 +78,11 @@ class ConnectedBeforeMap(BackendAnimal):
         return replace(self.usual(port), step=Step.LOOK)
 
 
-@animal("connecting.map-before-connected")
+@animal(
+    "connecting.map-before-connected",
+    "closing.init-wait",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+)
 class ConnectedBeforeBind(BackendAnimal):
     """Becomes Connected before it binds the port."""
 

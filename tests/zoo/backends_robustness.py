@@ -96,7 +96,12 @@ class DiesOfUnsoundNumber(BackendAnimal):
         return self.usual(str(int(text or "none")))
 
 
-@animal("robust.nodes-recover")
+@animal(
+    "robust.nodes-recover",
+    "closing.backend-lets-go",
+    "closing.init-wait",
+    why="what it has forgotten it neither gives back nor offers again, when the frontend closes",
+)
 class ForgetsDevice(BackendAnimal):
     """Forgets the device when the frontend's state is 0 or gone (mini-os tpmback)."""
 
@@ -128,7 +133,11 @@ class _Remembers(BackendAnimal):
     old: bytes = b""
 
 
-@animal("robust.response-belongs")
+@animal(
+    "robust.response-belongs",
+    "coming-back.tpm-kept",
+    why="the clock that it answers with is another command's response",
+)
 class OneBehind(_Remembers):
     """Answers each request with the response to the one before it."""
 
