@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r name what; do \
 		printf '%-18s %s\n' "$$name" "$$what"; done
 
 .PHONY: conformance
@@ -47,6 +47,15 @@ benchmark: .venv/stamp examples ## measure
 .PHONY: search
 search: .venv/stamp ## search every interleaving of the model, at greater length than make test
 	@$(PY) -m conformance.searches
+
+.PHONY: lab
+lab: .venv/stamp ## build a real Xen host in QEMU into build/lab (or VTPM_LAB)
+	@$(PY) -m conformance.lab
+
+.PHONY: lab-test
+lab-test: lab examples ## run the tests that need that host
+	@$(MAKE) -s -C examples TRANSPORT=xen
+	$(PY) -m pytest tests/lab
 
 .PHONY: wheel
 wheel: .venv/stamp ## build the wheel into dist/

@@ -100,6 +100,17 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=shape,
         )
     )
+    _add_watch(
+        verbs.add_parser(
+            "watch",
+            help="stand between a frontend and a backend of this Xen host, and judge both",
+            description="The judge is the backend of the one and the frontend of the other, and"
+            " hands on what each does. It sees no race between the two: there is always a hand"
+            " in between, so times differ from those of a direct connection.",
+            epilog=_EXITS,
+            formatter_class=shape,
+        )
+    )
     _add_check(
         verbs.add_parser(
             "check",
@@ -186,6 +197,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
     )
     parser.add_argument(
+        "--xen",
+        metavar="DOMID[/DEVICE]",
+        help="the target is in that domain of this Xen host; run as root in dom0",
+    )
+    parser.add_argument(
         "--traces",
         type=Path,
         default=Path("vtpm-traces"),
@@ -216,6 +232,24 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
     )
+    _add_output(parser)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=_watch, incomplete=False)
+    for role in Role:
+        parser.add_argument(role.value, metavar=role.name, help="DOMID or DOMID/DEVICE")
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=Path("vtpm-traces"),
+        metavar="DIR",
+        help="record both traces here (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, default=math.inf, metavar="N", help="end by itself"
+    )
+    parser.add_argument("--bodies", action="store_true", help="record what the packets say, too")
     _add_output(parser)
 
 
@@ -264,6 +298,7 @@ def _run(options: argparse.Namespace) -> int:
         options.command,
         options.object,
         lab=options.lab,
+        xen=options.xen,
         folder=options.traces,
         scale=scale,
     )
@@ -332,12 +367,26 @@ def _repeat(options: argparse.Namespace) -> str:
         ("--exec", options.command),
         ("--object", options.object),
         ("--lab", options.lab),
+        ("--xen", options.xen),
     ):
         words += [option, value] if value else []
     if options.timeout_multiplier != 1.0:
         words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from conformance import watch
+
+    options.traces = watch.run(
+        options.frontend,
+        options.backend,
+        options.traces,
+        seconds=options.seconds,
+        bodies=options.bodies,
+    )
+    return _check(options)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -43,6 +43,8 @@ class OneTransaction(_OnOwnState):
     """A frontend whose nodes become visible one by one."""
 
     def judge(self, state: str) -> None:
+        if self.scene.evidence(self.role, "nodes") != "exact":
+            return  # a look at a node does not tell how it was written
         keys = [(FRONTEND, name) for name in PUBLISHED]
         if state in (_INITIALISED, _CONNECTED) and all(key in self.scene.nodes for key in keys):
             used = {self.scene.node_tx[key] for key in keys}
