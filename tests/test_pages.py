@@ -21,7 +21,7 @@ PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets"
 PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
-PAGES += ["history", "extra-pages"]
+PAGES += ["history", "extra-pages", "explorer"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {

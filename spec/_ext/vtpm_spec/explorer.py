@@ -56,10 +56,16 @@ def _clauses(app: Sphinx, page: str) -> dict[str, list[str]]:
     """Of each clause of the state tables where it stands, its sentence and its level."""
     domain = app.env.domains[ClauseDomain.name]
     assert isinstance(domain, ClauseDomain)
-    cited = {cell[1] for rows in positions.cells().values() for row in rows.values() for cell in row}
+    cited = {
+        cell[1] for rows in positions.cells().values() for row in rows.values() for cell in row
+    }
     cited.update(positions.REST.values())
     return {
-        name: [f"{app.builder.get_relative_uri(page, clause.page)}#{name}", clause.text, clause.level]
+        name: [
+            f"{app.builder.get_relative_uri(page, clause.page)}#{name}",
+            clause.text,
+            clause.level,
+        ]
         for name, clause in domain.read.items()
         if name in cited
     }

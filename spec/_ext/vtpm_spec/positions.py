@@ -166,7 +166,9 @@ def export() -> dict[str, object]:
     """
     pages, moves, steps, ways = Numbers(), Numbers(), Numbers(), Numbers()
     nodes, verdicts = Numbers(), Numbers()
-    scenes, rows, following = [], [], []
+    scenes: list[list[object]] = []
+    rows: list[list[int]] = []
+    following: list[list[int]] = []
     for scene in SCENES:
         scenes.append([scene.name, scene.title, len(rows)])
         for number, (world, after) in enumerate(walk(scene.start)):
