@@ -22,6 +22,7 @@ PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
 PAGES += ["history", "extra-pages", "explorer"]
+PAGES += ["howto-backend", "howto-adapter", "howto-failure", "verdicts"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
