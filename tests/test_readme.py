@@ -3,10 +3,10 @@
 The output that README.md and the how-to pages show is what the commands print today.
 
 ``<!-- output: COMMAND -->`` stands above a ``console`` block that shows COMMAND and its
-output.  Numbers (but an ``exit 3``), random bytes and the width of columns are not compared.  Before that,
-each block below ``<!-- file: PATH -->`` is saved there.  The commands of a page run in
-its order.  After a change that is meant, ``python tests/test_readme.py`` writes the new
-output into the pages.
+output.  Random bytes, the width of columns and numbers are not compared, but for a line
+``exit 3``.  Before that, each block below ``<!-- file: PATH -->`` is saved there.  The
+commands of a page run in its order.  After a change that is meant,
+``python tests/test_readme.py`` writes the new output into the pages.
 """
 
 import os

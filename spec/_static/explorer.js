@@ -31,6 +31,8 @@
     });
   };
 
+  const against = (clause) => (E.clauses[clause][2].startsWith("SHOULD") ? "discouraged" : "forbidden");
+
   // For each value of the state, then for the rest of the page: [what, verdict, why, clause].
   E.storesAt = (view, role) => {
     const [, offset] = E.fields.find(([name]) => name === "state");
@@ -39,10 +41,8 @@
     return [...view.may[role]].map((letter, n) => {
       const [kind, clause, why] = E.cells[role][old]?.[n] ?? rest;
       const what = E.states[n] ?? "the rest of the page";
-      if (letter === "f") {
-        const verdict = E.clauses[clause][2].startsWith("SHOULD") ? "discouraged" : "forbidden";
-        return [what, verdict, kind === "race" ? `it has seen ${old}` : why, clause];
-      }
+      if (letter === "e") return [what, against(E.early), "the backend's state is not Connected", E.early];
+      if (letter === "f") return [what, against(clause), kind === "race" ? `it has seen ${old}` : why, clause];
       if (letter === "r") return [what, "a race within the rules", why, ""];
       return [what, "allowed", letter === "u" ? "nobody else knows the page yet" : E.states[n] ? why : "", ""];
     });
@@ -121,13 +121,15 @@
     el("thead", {}, el("tr", {}, ...names.map((text) => el("th", { scope: "col", textContent: text }))));
   const box = (...parts) => el("div", { className: "table-wrapper" }, el("table", { className: "docutils" }, ...parts));
   root.replaceChildren(bar, said, steps, heading("The page"), page, sides,
-    heading("Between the two"), between, box(head("xenstore node", "value"), nodes));
+    heading("Between the two"), between, box(head("node below /local/domain/", "value"), nodes));
 
   const field = (changed, name, bytes, value) =>
     el("div", { className: changed ? "changed" : "" }, el("dt", { textContent: name }),
       el("dd", {}, el("code", { textContent: bytes })), el("dd", { textContent: value }));
   const row = (changed, ...cells) =>
     el("tr", { className: changed ? "changed" : "" }, ...cells.map((cell) => el("td", {}, cell)));
+
+  const short = (path) => path.replace(/^\/local\/domain\//, "");
 
   const nodeText = ([path, text]) => (path.endsWith("/state") && E.xenbus[text] ? `${text} ${E.xenbus[text]}` : text);
 
@@ -158,8 +160,8 @@
     const known = old && new Map(old.nodes);
     nodes.replaceChildren(...view.nodes.map(([path, text]) => {
       const changed = Boolean(old) && known.get(path) !== text;
-      if (changed) news.push(`${path} = ${nodeText([path, text])}`);
-      return row(changed, el("code", { textContent: path }), nodeText([path, text]));
+      if (changed) news.push(`${short(path)} = ${nodeText([path, text])}`);
+      return row(changed, el("code", { textContent: short(path) }), nodeText([path, text]));
     }));
     if (!view.nodes.length) nodes.append(row(false, "nothing is written yet", ""));
     const lines = view.between.length ? view.between : ["nothing"];

@@ -59,7 +59,7 @@ def _clauses(app: Sphinx, page: str) -> dict[str, list[str]]:
     cited = {
         cell[1] for rows in positions.cells().values() for row in rows.values() for cell in row
     }
-    cited.update(positions.REST.values())
+    cited |= {*positions.REST.values(), positions.EARLY}
     return {
         name: [
             f"{app.builder.get_relative_uri(page, clause.page)}#{name}",

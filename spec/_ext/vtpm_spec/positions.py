@@ -55,6 +55,9 @@ REST = {
     Role.BACKEND: "states.response-stands-still",
 }
 
+#: The clause that has a frontend wait for its backend before the first request.
+EARLY = "connecting.submit-when-connected"
+
 #: A store to any byte but ``state``.
 _OTHER = Store(page.LENGTH.offset, bytes(page.LENGTH.size))
 
@@ -124,6 +127,24 @@ def verdict(ground: Ground, role: Role) -> str:
     return "".join(out)
 
 
+def may_store(world: World) -> tuple[str, str]:
+    """
+    What each side may store, as ``verdict`` says it, with one letter more.
+
+    ``e`` too early: the backend's state is not Connected.
+    """
+    # Nodes and events decide no other store; without them few grounds are left to ask.
+    bare = replace(
+        world.ground, nodes=(), watches=frozenset(), events=frozenset(), changes=frozenset()
+    )
+    frontend, backend = verdict(bare, Role.FRONTEND), verdict(bare, Role.BACKEND)
+    node = world.backend.place.path(Role.BACKEND, "state")
+    connected = dict(world.ground.nodes).get(node) == str(int(XenbusState.CONNECTED))
+    if frontend[State.SUBMIT] == "l" and not connected:
+        frontend = f"{frontend[: State.SUBMIT]}e{frontend[State.SUBMIT + 1 :]}"
+    return frontend, backend
+
+
 def between(world: World) -> tuple[str, ...]:
     """What lies between the two sides, or is on its way, one line each."""
     ground = world.ground
@@ -173,10 +194,6 @@ def export() -> dict[str, object]:
         scenes.append([scene.name, scene.title, len(rows)])
         for number, (world, after) in enumerate(walk(scene.start)):
             ground = world.ground
-            # Nodes and events decide no store; without them few grounds are left to ask.
-            bare = replace(
-                ground, nodes=(), watches=frozenset(), events=frozenset(), changes=frozenset()
-            )
             rows.append(
                 [
                     pages.of(ground.pages[-1].hex() if ground.pages else ""),
@@ -184,8 +201,7 @@ def export() -> dict[str, object]:
                     steps.of(world.backend.step.value),
                     ways.of(between(world)),
                     nodes.of(ground.nodes),
-                    verdicts.of(verdict(bare, Role.FRONTEND)),
-                    verdicts.of(verdict(bare, Role.BACKEND)),
+                    *map(verdicts.of, may_store(world)),
                 ]
             )
             following.append([n for name, to in after for n in (moves.of(name), to - number)])
@@ -193,10 +209,11 @@ def export() -> dict[str, object]:
         "of": f"{crc32(repr((rows, following, moves.values)).encode()):08x}",
         "format": FORMAT,
         "roles": [role.value for role in Role],
-        "xenbus": [state.name for state in XenbusState],
+        "xenbus": [state.name.title().replace("_", "") for state in XenbusState],
         "states": [state.name for state in State],
         "fields": [[field.name, field.offset, field.size] for field in page.FIELDS],
         "cells": cells(),
+        "early": EARLY,
         "rest": {role.value: clause for role, clause in REST.items()},
         "scenes": scenes,
         "moves": [[str(name), played_by(str(name)).value] for name in moves.values],
