@@ -177,7 +177,11 @@ def test_the_keyboard_steps_through_a_trace(page: "Page", failure: Path) -> None
     page.keyboard.press("End")
     assert page.get_by_role("button", name="Next step").is_disabled()
     page.keyboard.press("ArrowRight")
-    assert said(page) == f"Line {line_of(failure, '-- end')}: -- end."
+    last = line_of(failure, "-- end")
+    assert said(page) == f"Line {last}: -- end."
+    for key, line in [("ArrowLeft", last - 1), ("Home", 2), ("ArrowRight", 3)]:
+        page.keyboard.press(key)
+        assert said(page).startswith(f"Line {line}: "), key
 
 
 def test_a_trace_can_be_dropped(page: "Page", failure: Path) -> None:

@@ -61,23 +61,23 @@
     const scene = E.scenes.find(([name]) => name === asked.get("scene"));
     way.scene = scene ?? E.scenes[0];
     way.moves = [];
-    trace = null;
-    let said = `${way.scene[1]}.`;
-    if (asked.has("scene") && !scene) said = "The link names a beginning that does not exist. " + said;
+    leaveTrace();
+    let text = `${way.scene[1]}.`;
+    if (asked.has("scene") && !scene) text = "The link names a beginning that does not exist. " + text;
     const moves = [...(asked.get("moves") ?? "")].map((character) => parseInt(character, 36));
     if (moves.length && asked.get("of") !== E.of) {
-      said = `The link was made for another version of the model; this is its beginning. ${said}`;
+      text = `The link was made for another version of the model; this is its beginning. ${text}`;
     } else {
       for (const n of moves) {
         if (!E.movesAt(follow(way.moves))[n]) {
-          said = `The link names a move that does not exist; it was followed for ${way.moves.length}.`;
+          text = `The link names a move that does not exist; it was followed for ${way.moves.length}.`;
           break;
         }
         way.moves.push(n);
       }
-      if (way.moves.length === moves.length && moves.length) said = `${moves.length} moves from the beginning.`;
+      if (way.moves.length === moves.length && moves.length) text = `${moves.length} moves from the beginning.`;
     }
-    drawModel(said, null);
+    drawModel(text, null);
   };
 
   const address = () => {
@@ -229,21 +229,24 @@
   const begin = (name) => {
     way.scene = E.scenes.find((scene) => scene[0] === name);
     way.moves = [];
-    trace = null;
-    file.value = "";
+    leaveTrace();
     history.replaceState(null, "", address());
     drawModel(`${way.scene[1]}.`, null);
   };
 
   // A recorded trace.
 
+  const leaveTrace = () => {
+    trace = null;
+    file.value = "";
+  };
+
   const open = async (chosen) => {
     if (!chosen) return;
     try {
       trace = E.readTrace(await chosen.arrayBuffer());
     } catch (error) {
-      trace = null;
-      file.value = "";
+      leaveTrace();
       drawModel(`${chosen.name} is refused: ${error.message}`, null);
       return;
     }
@@ -267,6 +270,8 @@
     }));
     back.disabled = step === 0;
     next.disabled = step === last;
+    // A button that is disabled loses the keys.
+    if (document.activeElement.disabled) (back.disabled ? next : back).focus();
     line.value = trace.steps[step].line;
     line.max = trace.steps[last].line;
     const cut = !trace.whole && step === last ? ". Here the trace was cut off" : "";
