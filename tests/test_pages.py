@@ -21,7 +21,8 @@ PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets"
 PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
-PAGES += ["history", "extra-pages", "implementations", "evidence"]
+PAGES += ["history", "extra-pages", "implementations", "evidence", "explorer"]
+PAGES += ["howto-backend", "howto-adapter", "howto-failure", "verdicts"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
