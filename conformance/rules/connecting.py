@@ -265,5 +265,5 @@ class SubmitWhenConnected(Rule):
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is FRONTEND and new == SUBMIT:
             state = self.scene.nodes.get((BACKEND, "state"))
-            there = state == _CONNECTED
+            there = self.scene.connected(BACKEND)
             self.check(there, "the backend's state 4 first", f"SUBMIT while it is {state}")
