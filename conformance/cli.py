@@ -424,6 +424,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from conformance.clauses import STATUSES
     from conformance.select import select
 
     roles = [Role(options.role)] if options.role else list(Role)
@@ -432,7 +433,7 @@ def _list(options: argparse.Namespace) -> int:
         options.select,
         exclude=options.exclude,
         levels=options.level,
-        statuses=options.status,
+        statuses=options.status or STATUSES,
     )
     for clause in selection.clauses:
         cases = [case for case in selection.cases if case.clause == clause.id]
