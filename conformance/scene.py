@@ -29,7 +29,7 @@ from conformance.messages import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
-from vtpm_ref.xenbus import Place
+from vtpm_ref.xenbus import BACKEND_CLOSES, Place
 
 _STATE_AT = page.STATE.offset
 
@@ -40,6 +40,7 @@ _BUSY = frozenset({SUBMIT, CANCEL})
 _FREE = frozenset({IDLE, FINISH})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
+_CLOSES = frozenset(str(int(state)) for state in BACKEND_CLOSES)
 _OWNERS = {state.value: role for state, role in OWNER.items()}
 
 
@@ -113,6 +114,12 @@ class Scene:
         self._tell("end")
 
     @property
+    def closing(self) -> bool:
+        """Whether the frontend has been told to close, by an order or by its backend."""
+        told = any(order.do == "close" for order in self.orders)
+        return told or self.nodes.get((BACKEND, "state")) in _CLOSES
+
+    @property
     def state(self) -> int:
         """The ``state`` byte."""
         return self.page[_STATE_AT]
@@ -142,6 +149,8 @@ class Scene:
     # The page.
 
     def _load(self, event: trace.Load) -> None:
+        if event.gref:
+            return
         by, at, data = _ROLES[event.by], event.at, bytes.fromhex(event.data)
         end = at + len(data)
         if self.page[at:end] != data:
@@ -153,6 +162,8 @@ class Scene:
             listener(by, at, data)
 
     def _notify(self, event: trace.Notify) -> None:
+        if event.gref:
+            return
         by = _ROLES[event.by]
         for listener in self._listeners["notify"]:
             listener(by, event.count)
@@ -167,7 +178,11 @@ class Scene:
         self._tell("sample")
 
     def _store(self, event: trace.Store) -> None:
+        if event.gref:
+            return
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
+        if by is BACKEND and by not in self.judged and self.last_answer is not None:
+            self.last_answer.disturbed = True
         # Where both are judged, the frontend's store may cross an answer: that was first.
         if by not in self.judged or (by is FRONTEND and self._answer_due):
             self._settle()
@@ -225,6 +240,7 @@ class Scene:
             self._unanswered = True  # also where it crossed an answer: another one follows
         for listener in self._listeners["state"]:
             listener(by, old, new)
+        self.seen[by] = new  # whoever stores a state knows it
         if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True

@@ -75,19 +75,29 @@ class Target(Event, tag="target", kw_only=True):
 
 
 class Load(Event, tag="load", kw_only=True):
-    """``by`` loaded ``data`` (hexadecimal) at offset ``at`` of the page."""
+    """
+    ``by`` loaded ``data`` (hexadecimal) at offset ``at`` of the page.
+
+    :ivar gref: the page, if it is not the one that the frontend granted last.
+    """
 
     by: RoleName
     at: Offset
     data: Digits
+    gref: int = 0
 
 
 class Store(Event, tag="store", kw_only=True):
-    """``by`` stored ``data`` (hexadecimal) at offset ``at`` of the page."""
+    """
+    ``by`` stored ``data`` (hexadecimal) at offset ``at`` of the page.
+
+    :ivar gref: the page, if it is not the one that the frontend granted last.
+    """
 
     by: RoleName
     at: Offset
     data: Digits
+    gref: int = 0
 
 
 class Sample(Event, tag="sample", kw_only=True):
@@ -99,10 +109,15 @@ class Sample(Event, tag="sample", kw_only=True):
 
 
 class Notify(Event, tag="notify", kw_only=True):
-    """``by`` notified its peer ``count`` times since this was last recorded."""
+    """
+    ``by`` notified its peer ``count`` times since this was last recorded.
+
+    :ivar gref: the page that it is about, if not the one that the frontend granted last.
+    """
 
     by: RoleName
     count: int
+    gref: int = 0
 
 
 class Connection(Event, tag="connection", kw_only=True):

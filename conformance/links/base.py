@@ -183,6 +183,7 @@ class Link:
             return None
         self._next_gref += 1
         self._granted[gref] = (connection.domid_of(role), connection.domid_of(role.peer))
+        connection.granted = gref
         self.recorder.event("grant", connection.number, by=role.value, gref=gref)
         return gref
 

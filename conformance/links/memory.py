@@ -175,6 +175,7 @@ class MemoryHands:
         self._ring = ring
         self._domid = connection.domid_of(role)
         self._page: memoryview | None = None
+        self._gref = 0
         self._driver: Driver | None = None
 
     def drive(self, machine: Any, tpm: Tpm | None) -> Driver:
@@ -184,23 +185,34 @@ class MemoryHands:
 
     def load(self, at: int, size: int) -> bytes:
         data = bytes(self._part(at, size))
-        self._recorder.load(self._role, at, data, self._number)
+        if self._gref == self._connection.granted:
+            self._recorder.load(self._role, at, data, self._number)
+        else:
+            self._touch_earlier("load", at, data)
         return data
 
     def store(self, at: int, data: bytes) -> None:
         part = self._part(at, len(data))
-        self._recorder.store(self._role, at, data, self._number)
+        if self._gref == self._connection.granted:
+            self._recorder.store(self._role, at, data, self._number)
+        else:
+            self._touch_earlier("store", at, data)
         part[:] = data
 
     def notify(self) -> None:
-        self._recorder.notify(self._role, connection=self._number)
+        if self._role is Role.BACKEND and self._gref != self._connection.granted:
+            self._recorder.event(
+                "notify", self._number, by=self._role.value, count=1, gref=self._gref
+            )
+        else:
+            self._recorder.notify(self._role, connection=self._number)
         self._ring()
 
     def grant(self, domid: int) -> int:
         gref = self._link.grant(self._connection, self._role)
         if gref is None:
             raise RuntimeError("the target grants more pages than the link has")
-        self._page = self._link.page_of(gref)
+        self._page, self._gref = self._link.page_of(gref), gref
         # A page that was used before: whoever grants it has to clear it.
         self._page[:] = b"\xa5" * PAGE_SIZE
         self._recorder.store(self._role.value, 0, bytes(self._page), self._number)
@@ -209,7 +221,7 @@ class MemoryHands:
     def map(self, domid: int, gref: int) -> bool:
         possible = self._link.map(self._connection, self._role, gref, domid)
         if possible:
-            self._page = self._link.page_of(gref)
+            self._page, self._gref = self._link.page_of(gref), gref
         return possible
 
     def bind(self, domid: int, port: int | None) -> int | None:
@@ -255,6 +267,12 @@ class MemoryHands:
             "result", id=order, outcome=answer.outcome, packet=answer.packet.hex(), why=why
         )
         self._link.results[order] = Outcome(answer.outcome, answer.packet, why)
+
+    def _touch_earlier(self, kind: str, at: int, data: bytes) -> None:
+        """Record an access to a page that the frontend has replaced by another."""
+        self._recorder.event(
+            kind, self._number, by=self._role.value, at=at, data=data.hex(), gref=self._gref
+        )
 
     def _part(self, at: int, size: int) -> memoryview:
         """

@@ -151,7 +151,7 @@ class SpuriousEvents(Rule):
         if self.role is not FRONTEND or not self._spurious:
             return
         ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
-        if ended and self.scene.state == SUBMIT:
+        if ended and self.scene.state == SUBMIT and not self.scene.closing:
             self._react(f"the order ended as {result.outcome}")
 
     def _react(self, how: str) -> None:
@@ -166,6 +166,10 @@ class EventPerChange(Rule):
     def begin(self) -> None:
         self._surplus = 0 if self.can_pass else -TOLERATED_EVENTS
         self._events = 0
+
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
+        if by is self.role is BACKEND and ok and self.scene.connected(FRONTEND):
+            self._surplus -= 1  # a frontend that waits already is told
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
@@ -232,7 +236,9 @@ class _OnOwnResult(Rule):
     """A rule on the result of the order that the request in the page carries out."""
 
     def on_result(self, result: trace.Result) -> None:
-        if self.scene.carries_out(result):
+        answer = self.scene.last_answer
+        disturbed = answer is not None and answer.disturbed
+        if self.scene.carries_out(result) and not disturbed:
             self.judge(result)
 
     def judge(self, result: trace.Result) -> None:

@@ -72,13 +72,16 @@ def connect_otherwise(t: FrontendTester, feature: str | None) -> None:
     t.publish(feature)
     t.set_state(XenbusState.INITIALISED)
     t.wait_decision()
-    _close(t)
+    t.close()
+    t.wait_let_go(XenbusState.INIT_WAIT)
+    t.give_back()
 
 
 @_backend("connecting.backend-connects", IN, Spot.AWAY, needs="close,reconnect")
 def close(t: FrontendTester) -> None:
     """Close, and take the page back."""
-    _close(t)
+    t.close()
+    t.give_back()
 
 
 @_backend("connecting.backend-connects", IN, Spot.FREE, needs="reconnect")
@@ -114,11 +117,6 @@ def two_at_once(t: FrontendTester) -> None:
     further.submit(get_random(t.family, 8))
     t.wait_answer()
     further.wait_answer()
-
-
-def _close(t: FrontendTester) -> None:
-    t.close()
-    t.give_back()
 
 
 # One exchange.
@@ -276,10 +274,16 @@ def change_length(t: FrontendTester, length: int) -> None:
     t.connection.store(page.LENGTH.offset, length.to_bytes(4, "little"))
 
 
-@_backend("exchange.answered", BUSY, Spot.BUSY, (255, 1), hostile=True)
+@_backend("exchange.answered", FREE, Spot.FREE, (1, 255), hostile=True)
 def change_list(t: FrontendTester, count: int) -> None:
-    """The nr_extra_pages of the request under way becomes {0}."""
-    t.connection.store(page.NR_EXTRA_PAGES.offset, bytes([count]))
+    """A slow request, whose nr_extra_pages is {0} for a while; then its answer."""
+    t.submit(slow(t.family))
+    t.provoke()
+    if t.working:
+        t.connection.store(page.NR_EXTRA_PAGES.offset, bytes([count]))
+        t.provoke()
+        t.connection.store(page.NR_EXTRA_PAGES.offset, b"\0")
+    t.wait_answer()
 
 
 @_backend("exchange.answered", BUSY, Spot.BUSY, (2, 8, 2048), hostile=True)

@@ -88,6 +88,7 @@ def backend_closes(t: BackendTester) -> None:
     t.set_state(XenbusState.CLOSING)
     t.wait_closed()
     t.let_go()
+    t.connection.settle(1.0 * t.scale, nodes=True)
 
 
 @_frontend("exchange.response-taken", FREE + BUSY, None)
@@ -168,6 +169,7 @@ def cancel_nothing(t: BackendTester) -> None:
 @_frontend("exchange.response-taken", BUSY, Spot.FREE)
 def time_out(t: BackendTester) -> None:
     """The frontend's deadline passes, where it can be made to; then IDLE."""
+    t.connection.settle(1.0 * t.scale, nodes=True)
     if t.expire():
         t.wait_cancel()
     _answered(t, t.answer_idle)
