@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
 """
-The command line: ``vtpm-conformance run``, ``check`` and ``list``.
+The command line: ``vtpm-conformance run``, ``walk``, ``check`` and ``list``.
 
-Nothing here imports pytest before a run is about to start, so help and lists
+Nothing here imports pytest or Hypothesis before a run is about to start, so help and lists
 come at once.
 """
 
 import argparse
 import io
 import json
-import math
 import os
 import shlex
 import sys
@@ -19,7 +18,9 @@ from pathlib import Path
 
 from conformance import __version__
 from conformance.errors import ConformanceError
+from conformance.options import add_target, target_words
 from conformance.report.results import Exit
+from conformance.walks import command as walks
 from vtpm_ref.states import Role
 
 _EXITS = """\
@@ -98,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=shape,
         )
     )
+    _add_walk(
+        verbs.add_parser(
+            "walk",
+            help="play long random walks against a target",
+            epilog=walks.EXAMPLES + _EXITS,
+            formatter_class=shape,
+        )
+    )
     _add_check(
         verbs.add_parser(
             "check",
@@ -164,38 +173,18 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_run)
-    parser.add_argument("role", choices=[role.value for role in Role], help="role of the target")
+    add_target(parser)
     _add_selection(parser)
-    parser.add_argument(
-        "--exec",
-        dest="command",
-        metavar="COMMAND",
-        help="start the target with this command, without a shell",
-    )
-    parser.add_argument(
-        "--object",
-        metavar="MODULE:FACTORY",
-        help="the target is a Python object that this factory makes",
-    )
-    parser.add_argument(
-        "--traces",
-        type=Path,
-        default=Path("vtpm-traces"),
-        metavar="DIR",
-        help="record the traces here (default: %(default)s)",
-    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
-    parser.add_argument(
-        "--timeout-multiplier",
-        type=_positive,
-        default=1.0,
-        metavar="X",
-        help="multiply every limit, for slow machines",
-    )
     parser.add_argument(
         "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
     )
     _add_output(parser)
+
+
+def _add_walk(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=lambda options: walks.run(options, _Output()))
+    walks.add(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -219,16 +208,6 @@ def _words(text: str) -> list[str]:
     if not words:
         raise argparse.ArgumentTypeError("it names nothing")
     return words
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
-    return value
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -286,10 +265,7 @@ class _Output:
 
 def _repeat(options: argparse.Namespace) -> str:
     """The command that repeats a case of this run, but for the case's id."""
-    words = ["vtpm-conformance", "run", options.role]
-    words += ["--exec", options.command] if options.command else ["--object", options.object]
-    if options.timeout_multiplier != 1.0:
-        words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
+    words = ["vtpm-conformance", "run", *target_words(options)]
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
 

@@ -135,7 +135,6 @@ class Driver:
             self._inbox.append(lambda machine: machine.close())
         elif do == "reconnect":
             self._opening_order = number
-            self._inbox.append(lambda machine: machine.reopen())
 
     def step(self) -> bool:
         """Take one step or input; return whether there was one to take."""
@@ -173,6 +172,9 @@ class Driver:
         if self._closing_order and self.machine.down:
             self._hands.deliver(self._closing_order, Answer("closed"), "")
             self._closing_order = 0
+            return True
+        if self._opening_order and self.machine.down:
+            self.machine = self.machine.reopen()
             return True
         if self._opening_order and self.machine.ready:
             self._hands.deliver(self._opening_order, Answer("connected"), "")

@@ -6,7 +6,6 @@ No conftest, no configuration file, no PYTEST_ variable and no third-party
 plugin of the user's has a say in a verdict.
 """
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance.errors import RecordingError, UsageError
 from conformance.pytest_plugin import CasePlugin
-from conformance.recorder import Recorder
 from conformance.report.results import CaseResult, RunResult
-from conformance.run import Subject, header_of, started, trace_path
+from conformance.run import Subject, alone, smoke
 from conformance.select import Selection
 
 #: How pytest can end when nothing is wrong with the judge.
@@ -59,7 +56,7 @@ def run(
         planned=len(selection.cases),
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with _alone(folder), _shield() as empty:
+    with alone(folder), _shield() as empty:
         smoke(subject, folder)
         arguments = [
             str(empty),
@@ -81,37 +78,6 @@ def run(
             result.junit = (empty / "junit.xml").read_text(encoding="utf-8")
     result.interrupted = status == pytest.ExitCode.INTERRUPTED
     return result
-
-
-def smoke(subject: Subject, folder: Path) -> None:
-    """
-    Start and stop the target once, so that its trouble is not put down to a case.
-
-    :raises AdapterError: it does not start.
-    """
-    header = header_of(
-        [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
-    )
-    with started(subject, Recorder(trace_path(folder, "smoke"), header)):
-        pass
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, so that two runs do not judge each other's traces."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"{folder}: another run records here; name another folder") from error
-        yield
-    finally:
-        os.close(fd)
 
 
 @contextmanager

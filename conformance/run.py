@@ -3,6 +3,8 @@
 Runs one case against one target, and judges the trace that it leaves.
 """
 
+import fcntl
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +14,13 @@ from pathlib import Path
 
 from conformance import __version__, clauses
 from conformance.cases import Case
-from conformance.errors import AdapterError, SetupFailed, TargetSilent
+from conformance.errors import (
+    AdapterError,
+    RecordingError,
+    SetupFailed,
+    TargetSilent,
+    UsageError,
+)
 from conformance.judge import Judgement, judge
 from conformance.links.base import Link
 from conformance.recorder import Recorder
@@ -146,6 +154,42 @@ def _play(case: Case, link: Link, scale: float) -> None:
         recorder.event("trouble", what=str(error))
     finally:
         recorder.event("phase", name="end", note=note)
+
+
+def smoke(subject: Subject, folder: Path) -> None:
+    """
+    Start and stop the target once, so that its trouble is not put down to a case.
+
+    :raises AdapterError: it does not start.
+    """
+    header = header_of(
+        [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
+    )
+    with started(subject, Recorder(trace_path(folder, "smoke"), header)):
+        pass
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """
+    Hold ``folder``, so that two runs do not judge each other's traces.
+
+    :raises RecordingError: there is no such folder, and none can be made.
+    :raises UsageError: another run holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder}: another run records here; name another folder") from error
+        yield
+    finally:
+        os.close(fd)
 
 
 def judge_file(path: Path, only: Iterable[str] | None = None) -> Judgement:

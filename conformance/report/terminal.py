@@ -132,18 +132,21 @@ def summary(run: RunResult) -> list[str]:
         f"cases      {len(run.cases) - skipped} run, {skipped} not applicable{left}",
         "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
     ]
+    code = run.exit_code
+    lines.append(f"verdict    {said(run)}; {observed} of {total} observed; exit {int(code)}")
+    return lines
+
+
+def said(run: RunResult) -> str:
+    """What was seen broken, in a few words."""
     musts = run.broken(musts_only=True)
     if musts:
-        said = f"{len(musts)} broken"
+        text = f"{len(musts)} broken"
     elif run.broken():
-        said = f"no MUST seen broken, {len(run.broken())} SHOULD broken"
+        text = f"no MUST seen broken, {len(run.broken())} SHOULD broken"
     else:
-        said = "no clause seen broken"
-    if run.interrupted:
-        said = f"interrupted; up to there {said}"
-    code = run.exit_code
-    lines.append(f"verdict    {said}; {observed} of {total} observed; exit {int(code)}")
-    return lines
+        text = "no clause seen broken"
+    return f"interrupted; up to there {text}" if run.interrupted else text
 
 
 def _steps(path: Path, line: int) -> Iterator[str]:

@@ -35,6 +35,7 @@ class Walk:
         self.spot = Spot.NEW
         self.moves = 0
         self.over = False
+        self._interrupted = False
         self._note = ""
         header = header_of(
             [subject.role],
@@ -66,12 +67,15 @@ class Walk:
             self.spot = move.to
             self.over = self.over or move.to is Spot.GONE
 
-    def end(self) -> Judgement:
+    def end(self) -> Judgement | None:
         """
-        Make one exchange more, end the walk, and judge it.
+        Make one exchange more, end the walk, and judge it; ``None`` if it was interrupted.
 
         :raises RecordingError: the trace could not be written.
         """
+        if self._interrupted:
+            self._stack.close()
+            return None
         with self._stack:
             try:
                 while not self.over and (home := HOME[self.subject.role].get(self.spot)):
@@ -86,10 +90,6 @@ class Walk:
                 self._recorder.event("phase", name="end", note=self._note)
         return judge_file(self.path)
 
-    def drop(self) -> None:
-        """Stop the target; the walk is not judged."""
-        self._stack.close()
-
     def _attempt(self, move: Move | None, value: object) -> None:
         tester = self._tester
         try:
@@ -99,6 +99,9 @@ class Walk:
                 tester.fence()
         except TargetSilent:
             self.over = True
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise
         except SetupFailed as failed:
             self.over, self._note = True, str(failed)
         except AdapterError as error:
