@@ -15,12 +15,15 @@ from hypothesis.errors import Flaky
 from hypothesis.reporting import with_reporter
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from conformance.walks.moves import MOVES, Move
+from conformance.walks.moves import MOVES, Move, Spot
 from conformance.walks.walk import Walk
 from vtpm_ref.states import Role
 
 #: Draws of a walk; about every third is a move that can come next.
-DRAWS = 50
+DRAWS = 60
+
+#: How much less often a move is drawn after which nothing can follow.
+SELDOM = 7
 
 #: Everything but the phase that tries to say why: it would play hundreds of walks more.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
@@ -55,6 +58,8 @@ class WalkMachine(RuleBasedStateMachine):
 def machine_of(role: Role, *, hostile: bool) -> type[WalkMachine]:
     """The state machine against targets of ``role``."""
     moves = [move for move in MOVES[role].values() if hostile or not move.hostile]
+    # What ends a walk comes seldom, or most walks would be short.
+    moves += [move for move in moves if move.to is not Spot.GONE] * SELDOM
     most = max(len(move.values) for move in moves)
 
     class Walks(WalkMachine):
