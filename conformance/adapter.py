@@ -103,6 +103,9 @@ class _Service:
         if self._unmet:  # seen while something else was read
             self._meet()
             return
+        if self.orders:  # came while something else was awaited
+            self._take_orders()
+            return
         sides = {self.wait_fds[side.port]: side for side in self._sides.values() if side.port}
         working = [side.driver for side in self._sides.values() if side.driver.working]
         fds = [0, self.store.fd, *sides]

@@ -57,6 +57,7 @@ def _found(run: RunResult, found: Found, repeat: str) -> list[str]:
     short = "the shortest found" if found.shrunk else "interrupted before it was shrunk"
     lines += [f"  walk       {short}:"]
     lines += [f"    {number:4}  {move}" for number, move in enumerate(found.moves, 1)]
+    lines += ["          and one exchange, as at the end of every walk"]
     return [*lines, f"  repeat     {repeat} --seed {found.seed}"]
 
 

@@ -9,7 +9,7 @@ tell which of its requests an answer belongs to.
 from collections.abc import Callable
 
 from conformance.tester import FrontendTester, get_random, resized, slow
-from conformance.walks.base import Spot, move
+from conformance.walks.base import EXACT, Spot, move
 from vtpm_ref import page
 from vtpm_ref.states import CANCEL, Role
 from vtpm_ref.xenbus import XenbusState
@@ -89,11 +89,11 @@ def close(t: FrontendTester) -> None:
     t.give_back()
 
 
-@_backend("connecting.backend-connects", IN, Spot.FREE, needs="reconnect")
+@_backend("connecting.backend-connects", IN, Spot.BUSY, needs="reconnect")
 def begin_anew(t: FrontendTester) -> None:
-    """Begin anew with another page, without having closed."""
+    """Begin anew with another page and a request, without having closed."""
     t.connect_again()
-    t.exchange(get_random(t.family))
+    t.submit(get_random(t.family))
 
 
 @_backend("connecting.backend-connects", IN, Spot.GONE, needs="close")
@@ -135,10 +135,9 @@ def exchange(t: FrontendTester, size: int) -> None:
 
 @_backend("exchange.answered", FREE, Spot.FREE)
 def poll(t: FrontendTester) -> None:
-    """A request, and the next before the event of its answer."""
+    """A request, and its answer without waiting for the event."""
     t.submit(get_random(t.family))
     t.poll_answer()
-    t.exchange(get_random(t.family))
 
 
 @_backend("exchange.answered", FREE, Spot.BUSY)
@@ -273,19 +272,19 @@ def cancel_nothing(t: FrontendTester) -> None:
     t.notify()
 
 
-@_backend("exchange.answered", FREE, Spot.FREE, (0, 4089, 0xFFFFFFFF), hostile=True)
+@_backend("exchange.answered", FREE, Spot.FREE, (0, 4089, 0xFFFFFFFF), needs=EXACT, hostile=True)
 def change_length(t: FrontendTester, length: int) -> None:
     """A slow request, whose length is {0} for a while; then its answer."""
     _change_while_working(t, page.LENGTH.offset, length.to_bytes(4, "little"))
 
 
-@_backend("exchange.answered", FREE, Spot.FREE, (1, 255), hostile=True)
+@_backend("exchange.answered", FREE, Spot.FREE, (1, 255), needs=EXACT, hostile=True)
 def change_list(t: FrontendTester, count: int) -> None:
     """A slow request, whose nr_extra_pages is {0} for a while; then its answer."""
     _change_while_working(t, page.NR_EXTRA_PAGES.offset, bytes([count]))
 
 
-@_backend("exchange.answered", FREE, Spot.FREE, (2, 6, 2048), hostile=True)
+@_backend("exchange.answered", FREE, Spot.FREE, (2, 6, 2048), needs=EXACT, hostile=True)
 def change_packet(t: FrontendTester, place: int) -> None:
     """A slow request, of which four bytes from its byte {0} on are others for a while."""
     _change_while_working(t, page.packet_offset(0) + place, b"\xff" * 4)
@@ -295,7 +294,8 @@ def _change_while_working(t: FrontendTester, at: int, data: bytes) -> None:
     """
     Store ``data`` for a while, once the backend has taken the request.
 
-    Before that the backend may take the one or the other, and nobody can tell which.
+    Before that the backend may take the one or the other, and nobody can tell which;
+    nor who stored last, where stores are only sampled.
     """
     t.submit(slow(t.family))
     t.provoke()

@@ -29,6 +29,10 @@ class Spot(StrEnum):
     GONE = "the device is taken away; nothing can follow"
 
 
+#: What a move needs that makes sense only where the link sees every store.
+EXACT = "exact stores"
+
+
 @dataclass(frozen=True)
 class Move:
     """
@@ -42,7 +46,7 @@ class Move:
     :param play: called with the tester, and one of ``values`` if there are any.
     :param about: one line for reports; ``{0}`` is the value.
     :param values: what is drawn for it, the plainest first.
-    :param needs: capabilities that the target has to declare.
+    :param needs: capabilities that the target has to declare; or ``EXACT``.
     :param hostile: the tester breaks the protocol in it.
     """
 

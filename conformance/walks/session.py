@@ -45,8 +45,8 @@ class Found:
     """
     A walk that broke something.
 
-    :ivar sought: the clause that it was shrunk for, or ``TROUBLE``.
-    :ivar moves: what the tester did, in words, up to where it broke.
+    :ivar sought: the clause that it broke, the first if more than one, or ``TROUBLE``.
+    :ivar moves: what the tester did, in words; the exchange at the end not counted.
     :ivar again: the trace of the same walk that broke nothing; ``None`` if it repeats.
     :ivar shrunk: whether it is known to be the shortest, as far as was tried.
     """
@@ -169,17 +169,17 @@ class Session:
         self.walks += 1
         self.moves += walk.moves
         broken = self._broken(judgement)
-        if not self._sought and broken:
+        if broken:
+            if not self._sought:
+                self.notice(self, self._seed, broken[0])
             self._sought = broken[0]
-            self.notice(self, self._seed, self._sought)
-        if self._sought in broken:
             os.replace(walk.path, self._path())
             raise machine.Broken
         self._take(walk, judgement)
 
     def _broken(self, judgement: Judgement) -> list[str]:
         """What a walk broke that is not known yet: first what counts as a MUST."""
-        known = {found.sought for found in self.found}
+        known = {id for found in self.found for id in found.judgement.broken}
         broken = [id for id in judgement.broken if id not in known]
         broken.sort(key=lambda id: (not self.run.counts_as_must(self._clause(id)), id))
         return [*broken, TROUBLE] if judgement.trouble else broken
@@ -199,13 +199,13 @@ class Session:
     def _keep(self, *, again: Path | None = None, shrunk: bool = True) -> None:
         """Take the walk that is shortest up to now as the one that was found."""
         path = self._path()
-        if self.found and self.found[-1].seed == self._seed:
+        if self.found:
             path = path.replace(self._path(f"-{len(self.found) + 1}"))
         judgement = judge_file(path)
         moves = [
             event.move
             for event in TraceReader(path)
-            if isinstance(event, Phase) and event.name in ("stimulus", "fence") and event.move
+            if isinstance(event, Phase) and event.name == "stimulus"
         ]
         self.found.append(Found(self._seed, self._sought, judgement, moves, again, shrunk))
         self._sought = ""

@@ -11,6 +11,7 @@ from conformance.judge import Judgement
 from conformance.recorder import Recorder
 from conformance.run import Subject, header_of, judge_file, started
 from conformance.tester import BackendTester, FrontendTester
+from conformance.walks.base import EXACT
 from conformance.walks.moves import HOME, MOVES, Move, Spot
 from vtpm_ref.states import Role
 
@@ -47,15 +48,16 @@ class Walk:
         self._recorder = Recorder(path, header)
         self._stack = ExitStack()
         self._link = self._stack.enter_context(started(subject, self._recorder))
-        can = ",".join(sorted(self._link.can))
-        self._recorder.event("target", tpm=self._link.family.value, can=can)
+        can = self._link.can
+        self._recorder.event("target", tpm=self._link.family.value, can=",".join(sorted(can)))
+        self._can = can | {EXACT} if subject.evidence["stores"] == "exact" else can
         tester = FrontendTester if subject.role is Role.BACKEND else BackendTester
         self._tester = tester(self._link.first, scale)
 
     def allows(self, move: Move) -> bool:
         """Whether ``move`` can come next; where nothing can follow, every move is none."""
         here = self.spot in move.at or self.spot is Spot.GONE
-        return here and move.needs <= self._link.can
+        return here and move.needs <= self._can
 
     def make(self, move: Move, value: object = None) -> None:
         """Make ``move``, unless the walk is over."""
