@@ -43,6 +43,7 @@ def main() -> int:
         by[kind] += 1
         if not kind:
             survivors.append(mutant)
+            print(f"survived: {mutant.name}", flush=True)
     lost = [mutant for mutant in survivors if mutant.name not in EQUIVALENT]
     _report(made, by, survivors, lost)
     print(f"{time.monotonic() - begun:.0f} s")
@@ -114,8 +115,7 @@ def _report(
     for mutant in survivors:
         if mutant not in lost:
             print(f"no difference: {mutant.name}: {EQUIVALENT[mutant.name]}")
-    for mutant in lost:
-        print(f"SURVIVED: {mutant.name}")
+    print(f"not caught, and no reason given: {len(lost)}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MODULES = (
     "tests.test_page",
     "tests.test_packet",
     "tests.test_xenbus",
+    "tests.test_programs",
     "tests.test_machines",
 )
 
@@ -97,13 +98,14 @@ def _example(path: Path) -> None:
 
 def _searches() -> Iterator[tuple[str, Callable[[], None]]]:
     """Searches that are over soon: one request, and one thing that need not happen."""
-    for extra in ("opens", "cancels", "expiries", "closes", "backend_closes", "restarts"):
+    for extra in ("cancels", "expiries", "detaches", "closes", "backend_closes", "crashes"):
         yield f"search {extra}", partial(_search, extra)
 
 
 def _search(extra: str) -> None:
     world = import_module("vtpm_ref.world")
-    budget = world.Budget(**{"requests": 1, "opens": 1, extra: 1})
+    opens = int(extra in ("closes", "backend_closes"))
+    budget = world.Budget(**{"requests": 1, "opens": opens, extra: 1})
     found = import_module("vtpm_ref.search").survey(world.World.connected(budget))
     if found.failure:
         raise Caught(found.failure)

@@ -7,6 +7,7 @@ ends with it.
 """
 
 import importlib
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -50,7 +51,7 @@ def all_mutants() -> Iterator[Mutant]:
     yield from _of_packets()
     yield from _of_sources()
     for module, machine in ((backend, backend.Backend), (frontend, frontend.Frontend)):
-        yield from _of_program(machine.role.value, machine.program, module.Step)
+        yield from _of_program(machine, module.Step)
 
 
 # How an entry is changed.
@@ -210,13 +211,14 @@ def _source(table: str, module: str, row: str, changed: str) -> Mutant:
     return Mutant(table, f"{row.strip()} becomes {changed.strip()}", apply)
 
 
-def _of_program(role: str, program: Any, steps: type[Enum]) -> Iterator[Mutant]:
+def _of_program(machine: Any, steps: type[Enum]) -> Iterator[Mutant]:
     """
     Each row dropped, or leading to another step; a row for each step that waits.
 
     A row that leads to different steps is made to lead to one, whatever comes.
     """
-    table = f"program of the {role}"
+    program = machine.program
+    table = f"program of the {machine.role.value}"
     for step in steps:
         row = program.get(step)
         if row is None:
@@ -226,10 +228,38 @@ def _of_program(role: str, program: Any, steps: type[Enum]) -> Iterator[Mutant]:
             continue
         yield Mutant(table, f"{step.name}: drop", _drop(program, step))
         for target in steps:
-            if target is not step:
+            if target is not step and not _always(machine, step, row[1], target):
                 led = (row[0], _leading(row[1], target))
                 what = f"{step.name}: on to {target.name}"
                 yield Mutant(table, what, _set(program, step, led))
+
+
+#: Results of every kind that a step can have.
+_RESULTS = (
+    None,
+    True,
+    False,
+    8,
+    "0",
+    "1",
+    "3",
+    "4",
+    "6",
+    *(bytes([n, *bytes(9)]) for n in range(4)),
+)
+
+
+def _always(machine: Any, step: Enum, follows: Callable[[Any, Any], Any], target: Enum) -> bool:
+    """Whether the row leads to ``target`` anyway, whatever comes."""
+    flags = [f.name for f in fields(machine) if f.type in (bool, "bool")]
+    moments = [machine(step=step), *(machine(step=step, **{flag: True}) for flag in flags)]
+    for moment, result in itertools.product(moments, _RESULTS):
+        try:
+            if follows(moment, result).step is not target:
+                return False
+        except (TypeError, ValueError, AttributeError, IndexError):
+            continue  # a result of another kind
+    return True
 
 
 def _leading(follows: Callable[[Any, Any], Any], step: Enum) -> Callable[[Any, Any], Any]:
