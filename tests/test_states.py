@@ -86,10 +86,10 @@ def test_a_race_is_lawful_only_unseen(old: State) -> None:
 
 def test_who_may_write_what_at_all() -> None:
     """The frontend SUBMIT and CANCEL, the backend IDLE and FINISH."""
-    assert WRITABLE == {
+    assert {
         FE: (frozenset({S, C}), "states.frontend-writes"),
         BE: (frozenset({IDLE, F}), "states.backend-writes"),
-    }
+    } == WRITABLE
 
 
 def test_who_owns_the_page() -> None:
