@@ -32,6 +32,10 @@ test: .venv/stamp examples html ## run every check: lint, types, doctests, docum
 html: .venv/stamp ## build the document; open build/html/index.html
 	$(SPHINX) -b html -W --keep-going build/html
 
+.PHONY: exchanges
+exchanges: .venv/stamp ## run 100000 random legal exchanges and count what they meet
+	@$(PY) -m conformance.traffic
+
 .PHONY: upstream
 upstream: .venv/stamp ## write the patch series for xen.git; XEN_TREE=... tries it there
 	@$(PY) -m upstream build/upstream $(if $(XEN_TREE),"$(XEN_TREE)")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-The target's side of the process link, for machines in Python.
+The target's side of the process link and of real Xen, for machines in Python.
 
 ``serve(factory)`` is the whole of a program that can be judged; what it
 speaks is on the page ``spec/adapter.md``.
@@ -8,7 +8,6 @@ speaks is on the page ``spec/adapter.md``.
 
 import contextlib
 import json
-import mmap
 import os
 import select
 import sys
@@ -17,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.driver import Driver
+from conformance.errors import AdapterError
+from conformance.grounds import ground_of
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.targets import Target
-from vtpm_ref.page import PAGE_SIZE
 from vtpm_ref.states import Role
 from vtpm_ref.steps import Answer
 from vtpm_ref.xenbus import Place
@@ -42,10 +42,14 @@ def serve(factory: Callable[[Place], Target]) -> int:
     """
     Be a target: read ``start`` from stdin, serve until stdin ends.
 
-    :return: the exit status of the program.
+    :return: the exit status of the program; a target that cannot be made says why on stderr.
     """
-    with contextlib.suppress(Ended, BrokenPipeError):
-        _Service(factory).run()
+    try:
+        with contextlib.suppress(Ended, BrokenPipeError):
+            _Service(factory).run()
+    except AdapterError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     return 0
 
 
@@ -62,10 +66,8 @@ class _Service:
         self.orders: list[dict[str, Any]] = []
         self._requests = 0
         start = self._next_line()
-        self.memory = mmap.mmap(start["memory_fd"], start["pages"] * PAGE_SIZE)
-        self.wait_fds = [int(fd) for fd in start["wait_fds"].split(",")]
-        self.signal_fds = [int(fd) for fd in start["signal_fds"].split(",")]
-        self.store = _StoreClient(start["store_fd"], self._changed)
+        self.ground = ground_of(start, self.ask)
+        self.store = _StoreClient(self.ground.store_fd, self._changed)
         self._place = Place(start["frontend"], start["backend"], start["device"])
         self._target = factory(self._place)
         self._sides = {self._place: _Side(self, self._target)}
@@ -106,9 +108,9 @@ class _Service:
         if self.orders:  # came while something else was awaited
             self._take_orders()
             return
-        sides = {self.wait_fds[side.port]: side for side in self._sides.values() if side.port}
+        events = self.ground.fds()
         working = [side.driver for side in self._sides.values() if side.driver.working]
-        fds = [0, self.store.fd, *sides]
+        fds = [0, self.store.fd, *events]
         tpm_fd = self._target.tpm.fileno() if working and self._target.tpm else -1
         if tpm_fd >= 0:
             fds.append(tpm_fd)
@@ -120,9 +122,11 @@ class _Service:
                 self._read_input()
             elif fd == self.store.fd:
                 self.store.receive()
-            elif fd in sides:
-                os.eventfd_read(fd)
-                sides[fd].driver.event()
+            elif fd in events:
+                ports = self.ground.take(fd)
+                for side in self._sides.values():
+                    if side.port in ports:
+                        side.driver.event()
         if tpm_fd in ready or (working and tpm_fd < 0):
             for driver in working:
                 driver.finish_work(0 if tpm_fd >= 0 else ASK)
@@ -191,49 +195,50 @@ class _Service:
 
 
 class _Side:
-    """The hands of one machine, made of the descriptors that the judge gave."""
+    """The hands of one machine."""
 
     def __init__(self, service: _Service, target: Target) -> None:
         self._service = service
-        self._page = 0
+        self._ground = service.ground
+        self._page = memoryview(b"")
         self.port = 0
         self.place: Place = target.machine.place
         self.driver = Driver(target.machine, self, target.tpm)
 
     def load(self, at: int, size: int) -> bytes:
-        return self._service.memory[self._page + at : self._page + at + size]
+        return bytes(self._page[at : at + size])
 
     def store(self, at: int, data: bytes) -> None:
-        self._service.memory[self._page + at : self._page + at + len(data)] = data
+        self._page[at : at + len(data)] = data
 
     def notify(self) -> None:
         if self.port:
-            os.eventfd_write(self._service.signal_fds[self.port], 1)
+            self._ground.notify(self.port)
 
     def grant(self, domid: int) -> int:
-        gref = int(self._service.ask("grant", domid=domid)["gref"])
-        self._page = gref * PAGE_SIZE
+        gref, self._page = self._ground.grant(domid)
         return gref
 
     def map(self, domid: int, gref: int) -> bool:
-        self._page = gref * PAGE_SIZE
-        return bool(self._service.ask("map", domid=domid, gref=gref)["msg"] == "done")
+        view = self._ground.map(domid, gref)
+        if view is not None:
+            self._page = view
+        return view is not None
 
     def bind(self, domid: int, port: int | None) -> int | None:
-        fields = {"domid": domid} | ({} if port is None else {"port": port})
-        bound: int | None = self._service.ask("bind", **fields).get("port")
+        bound = self._ground.bind(domid, port)
         self.port = bound or 0
         return bound
 
     def unmap(self, gref: int) -> None:
-        self._service.ask("unmap", gref=gref)
+        self._ground.unmap(gref)
 
     def unbind(self, port: int) -> None:
-        self._service.ask("unbind", port=port)
+        self._ground.unbind(port)
         self.port = 0
 
     def revoke(self, gref: int) -> bool:
-        return bool(self._service.ask("revoke", gref=gref)["msg"] == "done")
+        return self._ground.revoke(gref)
 
     def read_node(self, path: str) -> str | None:
         return self._service.store.read(path)

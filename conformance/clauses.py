@@ -95,7 +95,7 @@ def _clause(page: str, line: int, name: str, body: list[str]) -> Clause:
     ends = [end.end() for end in re.finditer(r"[.!?](?=\s|$)", text)]
     listed = ", ".join
     for fine, expected, found in (
-        (re.fullmatch(r"[a-z]+(\.[a-z0-9-]+)+", name), "an id like states.backend-writes", name),
+        (re.fullmatch(r"[a-z-]+(\.[a-z0-9-]+)+", name), "an id like states.backend-writes", name),
         *((needed in options, f"option {needed!r} in {name}", "none") for needed in OPTIONS[:2]),
         (options.get("status") in STATUSES, listed(STATUSES), options.get("status", "none")),
         (ends == [len(text)], f"one sentence with one full stop in {name}", text),

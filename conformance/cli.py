@@ -18,8 +18,9 @@ from pathlib import Path
 
 from conformance import __version__
 from conformance.errors import ConformanceError
+from conformance.expect import Deviation
 from conformance.options import add_target, target_words
-from conformance.report.results import Exit
+from conformance.report.results import Exit, RunResult
 from conformance.walks import command as walks
 from vtpm_ref.states import Role
 
@@ -41,6 +42,7 @@ examples:
   vtpm-conformance run backend --object conformance.targets.reference:backend
   vtpm-conformance run backend --exec ./my-backend --status stated,practice --level MUST
   vtpm-conformance run backend --exec ./my-backend packet.too-long-answered/4089
+  vtpm-conformance run frontend --lab linux
 
 """
 
@@ -175,7 +177,26 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_run)
     add_target(parser)
     _add_selection(parser)
+    parser.add_argument(
+        "--lab",
+        metavar="TARGET",
+        help="the target lives on a real Xen in QEMU ('make lab'): 'linux', the kernel's"
+        " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
+    parser.add_argument(
+        "--expect",
+        type=Path,
+        metavar="FILE",
+        help="what the target is known to break; anything else fails, and so does a"
+        " clause of the file that is kept",
+    )
+    parser.add_argument(
+        "--write-expect",
+        type=Path,
+        metavar="FILE",
+        help="write such a file of what was seen broken, for you to fill in the reasons",
+    )
     parser.add_argument(
         "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
     )
@@ -211,13 +232,20 @@ def _words(text: str) -> list[str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from conformance import engine
+    from conformance import engine, expect
     from conformance.report import files, jsonlines, terminal
     from conformance.select import select
     from conformance.subjects import subject_of
 
     role, scale = Role(options.role), options.timeout_multiplier
-    subject = subject_of(role, options.command, options.object, scale=scale)
+    subject = subject_of(
+        role,
+        options.command,
+        options.object,
+        lab=options.lab,
+        folder=options.traces,
+        scale=scale,
+    )
     selection = select(
         [role],
         options.select,
@@ -225,7 +253,8 @@ def _run(options: argparse.Namespace) -> int:
         levels=options.level,
         statuses=options.status,
     )
-    for path in filter(None, (options.junit, options.jsonl)):
+    expected = expect.load(options.expect) if options.expect is not None else {}
+    for path in filter(None, (options.junit, options.jsonl, options.write_expect)):
         files.prepare(path)
     out = _Output()
     progress = terminal.Progress(out)
@@ -238,6 +267,7 @@ def _run(options: argparse.Namespace) -> int:
         repeat=_repeat(options),
         junit=options.junit is not None,
         most_failures=options.maxfail,
+        expected=expected,
         notice=progress.case,
     )
     progress.end()
@@ -246,7 +276,18 @@ def _run(options: argparse.Namespace) -> int:
         files.save(options.junit, result.junit)
     if options.jsonl is not None:
         files.save(options.jsonl, jsonlines.text([result]))
+    if options.write_expect is not None:
+        files.save(options.write_expect, expect.text(_deviations(result)))
     return result.exit_code
+
+
+def _deviations(result: RunResult) -> list[Deviation]:
+    """What was seen broken; of what was expected, the reasons are kept."""
+    return [
+        result.expected.get(clause.id)
+        or Deviation(clause.id, "reason?", f"{clause.page}.html#{clause.id}")
+        for clause, _ in result.broken()
+    ]
 
 
 class _Output:
@@ -266,6 +307,7 @@ class _Output:
 def _repeat(options: argparse.Namespace) -> str:
     """The command that repeats a case of this run, but for the case's id."""
     words = ["vtpm-conformance", "run", *target_words(options)]
+    words += ["--lab", options.lab] if options.lab else []
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
 

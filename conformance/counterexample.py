@@ -72,6 +72,10 @@ def _note(recorder: Recorder, world: World, move: str) -> None:
     number = world.budget.requests
     if move == "the user submits":
         recorder.event("order", id=number, do="send", packet=request_for(number).hex())
+    if move == "the backend dies":
+        recorder.event("exit", how="the backend dies")
+    if move == "the toolstack detaches":
+        _note_nodes(recorder, "toolstack", world.detachment())
     if move == "the user cancels":
         # Below the numbers of the requests, so that no two orders share one.
         recorder.event("order", id=-world.budget.cancels, do="cancel")
@@ -120,8 +124,8 @@ def _note_request(recorder: Recorder, by: str, operation: Operation, result: obj
 
 
 def _note_nodes(recorder: Recorder, by: str, nodes: tuple[tuple[str, str], ...]) -> None:
-    """Several nodes are one transaction."""
-    tx = 1 if len(nodes) > 1 else 0
+    """Several nodes are one transaction, but the toolstack's."""
+    tx = 1 if len(nodes) > 1 and by != "toolstack" else 0
     if tx:
         recorder.event("node", by=by, op="start", path="", tx=tx)
     for path, text in nodes:

@@ -8,15 +8,17 @@ plugin of the user's has a say in a verdict.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from conformance.expect import Deviation
 from conformance.pytest_plugin import CasePlugin
+from conformance.recorder import Recorder
 from conformance.report.results import CaseResult, RunResult
-from conformance.run import Subject, alone, smoke
+from conformance.run import Subject, alone, header_of, started, trace_path
 from conformance.select import Selection
 
 #: How pytest can end when nothing is wrong with the judge.
@@ -33,6 +35,7 @@ def run(
     repeat: str = "",
     junit: bool = False,
     most_failures: int = 0,
+    expected: Mapping[str, Deviation] | None = None,
     notice: Callable[[CaseResult], None] = lambda _: None,
 ) -> RunResult:
     """
@@ -42,6 +45,7 @@ def run(
     :param repeat: the command line that repeats one case, but for its id.
     :param junit: keep the results as JUnit XML as well.
     :param most_failures: stop after so many failed cases; 0 means never.
+    :param expected: what the target is known to break, by clause.
     :raises AdapterError: the target does not even start.
     :raises RecordingError: traces cannot be written.
     :raises UsageError: another run records into the same folder.
@@ -54,10 +58,14 @@ def run(
         strict,
         repeat,
         planned=len(selection.cases),
+        expected=expected or {},
+        versions=subject.versions,
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with alone(folder), _shield() as empty:
+    with alone(folder), _shield() as empty, _closing(subject):
         smoke(subject, folder)
+        if subject.remote is not None:
+            subject.remote.plan([case.id for case in selection.cases])
         arguments = [
             str(empty),
             f"--rootdir={empty}",
@@ -78,6 +86,37 @@ def run(
             result.junit = (empty / "junit.xml").read_text(encoding="utf-8")
     result.interrupted = status == pytest.ExitCode.INTERRUPTED
     return result
+
+
+def smoke(subject: Subject, folder: Path) -> None:
+    """
+    Start and stop the target once, so that its trouble is not put down to a case.
+
+    :raises AdapterError: it does not start.
+    """
+    header = header_of(
+        [subject.role],
+        link=subject.link,
+        target=subject.name,
+        evidence=subject.evidence,
+        place=subject.remote.place if subject.remote else None,
+    )
+    path = trace_path(folder, "smoke")
+    if subject.remote is not None:
+        subject.remote.play("", header, path, 1.0)
+        return
+    with started(subject, Recorder(path, header)):
+        pass
+
+
+@contextmanager
+def _closing(subject: Subject) -> Iterator[None]:
+    """Whatever happens, nothing of a target that lives elsewhere is left."""
+    try:
+        yield
+    finally:
+        if subject.remote is not None:
+            subject.remote.close()
 
 
 @contextmanager

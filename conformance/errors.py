@@ -24,6 +24,12 @@ class AdapterError(ConformanceError):
     exit_code = 3
 
 
+class LabError(ConformanceError):
+    """The lab's fault: it cannot be built, or something in it does not come up or ends."""
+
+    exit_code = 3
+
+
 class RecordingError(ConformanceError):
     """The machine's fault: a trace cannot be written, for example a full disk."""
 

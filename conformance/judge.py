@@ -28,6 +28,7 @@ OWED = frozenset(
         "Connected of the backend",
         "Connected of the frontend",
         "Closed of the frontend",
+        "Closing of the backend",
         "the backend to let go",
         "nodes of the frontend",
     }

@@ -109,6 +109,9 @@ class Recorder:
             self._fd = -1
 
     def _access(self, kind: str, by: str, at: int, data: bytes, connection: int) -> None:
+        """An access of no bytes is none; it may lie behind the page's last byte."""
+        if not data:
+            return
         self.image(connection)[at : at + len(data)] = data
         self._line(f'"e":"{kind}","by":"{by}","at":{at},"data":"{data.hex()}"', connection)
 

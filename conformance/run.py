@@ -9,22 +9,17 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from conformance import __version__, clauses
+from conformance import play as playing
 from conformance.cases import Case
-from conformance.errors import (
-    AdapterError,
-    RecordingError,
-    SetupFailed,
-    TargetSilent,
-    UsageError,
-)
+from conformance.errors import RecordingError, UsageError
 from conformance.judge import Judgement, judge
 from conformance.links.base import Link
 from conformance.recorder import Recorder
-from conformance.tester import BackendTester, FrontendTester
 from conformance.trace import TraceReader
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -41,14 +36,39 @@ class Subject:
     :param name: shown in reports and in the trace's header.
     :param link: name of the kind of link.
     :param evidence: what the link sees of the judged role.
-    :param make: makes the link for one case.
+    :param make: makes the link for one case; a target elsewhere has none.
+    :param remote: plays the cases elsewhere, instead of ``make``.
+    :param versions: what runs there, by name.
     """
 
     name: str
     role: Role
     link: str
     evidence: dict[str, str]
-    make: MakeLink
+    make: MakeLink | None
+    remote: "Remote | None" = None
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class Remote(Protocol):
+    """Where cases are played next to the devices, and only traces come out."""
+
+    @property
+    def place(self) -> Place:
+        """Which device it is."""
+
+    def plan(self, cases: list[str]) -> None:
+        """Tell it which cases will be asked for, so that it can play ahead."""
+
+    def play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
+        """
+        Play ``case`` with its trace in ``path``; without a name, only start the target.
+
+        :return: in words, why the case does not apply; empty if it was played.
+        """
+
+    def close(self) -> None:
+        """End what it lives in; safe to call twice."""
 
 
 def header_of(
@@ -100,15 +120,12 @@ def play(case: Case, subject: Subject, folder: Path, *, scale: float = 1.0) -> P
         target=subject.name,
         evidence=subject.evidence,
         case=case.id,
+        place=subject.remote.place if subject.remote else None,
     )
+    if subject.remote is not None:
+        return subject.remote.play(case.id, header, path, scale) or path
     with started(subject, Recorder(path, header)) as link:
-        recorder = link.recorder
-        recorder.event("target", tpm=link.family.value, can=",".join(sorted(link.can)))
-        missing = sorted(set(filter(None, case.needs.split(","))) - link.can)
-        if missing:
-            return f"the target does not declare the capability {missing[0]!r}"
-        _play(case, link, scale)
-    return path
+        return playing.play(case, link, scale) or path
 
 
 @contextmanager
@@ -119,54 +136,14 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
     :raises AdapterError: the target did not start; the trace says so.
     """
     with closing(recorder):
+        if subject.make is None:
+            raise RuntimeError("a target that is played elsewhere is not started here")
         link = subject.make(subject.role, Place(), recorder)
         try:
-            _start(link)
+            playing.start(link)
             yield link
         finally:
             link.stop()
-
-
-def _start(link: Link) -> None:
-    try:
-        link.start()
-    except OSError as error:
-        trouble = AdapterError(f"the target could not be started: {error.strerror}")
-        link.recorder.event("trouble", what=str(trouble))
-        raise trouble from error
-    except AdapterError as error:
-        link.recorder.event("trouble", what=str(error))
-        raise
-
-
-def _play(case: Case, link: Link, scale: float) -> None:
-    recorder = link.recorder
-    tester_type = FrontendTester if case.role is Role.BACKEND else BackendTester
-    recorder.event("phase", name="setup")
-    note = ""
-    try:
-        case.play(tester_type(link.first, scale))
-    except SetupFailed as failed:
-        note = str(failed)
-    except TargetSilent:
-        pass
-    except AdapterError as error:
-        recorder.event("trouble", what=str(error))
-    finally:
-        recorder.event("phase", name="end", note=note)
-
-
-def smoke(subject: Subject, folder: Path) -> None:
-    """
-    Start and stop the target once, so that its trouble is not put down to a case.
-
-    :raises AdapterError: it does not start.
-    """
-    header = header_of(
-        [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
-    )
-    with started(subject, Recorder(trace_path(folder, "smoke"), header)):
-        pass
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Scene:
 
     :ivar page: the page as far as the trace tells.
     :ivar family: the TPM that the target speaks.
-    :ivar seen: for each role, the ``state`` that it last loaded.
+    :ivar seen: for each role, the ``state`` that it last loaded, or has stored since.
     :ivar request: the request in the page, answered or not; ``None`` at first.
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
@@ -149,8 +149,6 @@ class Scene:
     # The page.
 
     def _load(self, event: trace.Load) -> None:
-        if event.gref:
-            return
         by, at, data = _ROLES[event.by], event.at, bytes.fromhex(event.data)
         end = at + len(data)
         if self.page[at:end] != data:
@@ -162,8 +160,6 @@ class Scene:
             listener(by, at, data)
 
     def _notify(self, event: trace.Notify) -> None:
-        if event.gref:
-            return
         by = _ROLES[event.by]
         for listener in self._listeners["notify"]:
             listener(by, event.count)
@@ -178,8 +174,6 @@ class Scene:
         self._tell("sample")
 
     def _store(self, event: trace.Store) -> None:
-        if event.gref:
-            return
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
         if by is BACKEND and by not in self.judged and self.last_answer is not None:
             self.last_answer.disturbed = True
@@ -240,7 +234,7 @@ class Scene:
             self._unanswered = True  # also where it crossed an answer: another one follows
         for listener in self._listeners["state"]:
             listener(by, old, new)
-        self.seen[by] = new  # whoever stores a state knows it
+        self.seen[by] = new
         if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True

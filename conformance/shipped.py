@@ -21,8 +21,9 @@ from conformance.report.results import CaseResult, Exit, RunResult, worst
 from conformance.run import Subject, judge_file
 from conformance.select import select
 from conformance.subjects import program, python_object
-from conformance.targets import libtpms, reference, tools
+from conformance.targets import Target, libtpms, reference, swtpm, tools
 from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
 
 #: Where the traces and results of the main job go.
 FOLDER = Path("build/conformance")
@@ -65,14 +66,19 @@ def _in_c(role: Role) -> Shipped:
     )
 
 
+def _real(name: str, make: Callable[[Place], Target], missing: Callable[[], str]) -> Shipped:
+    role = Role.BACKEND
+    return Shipped(
+        f"{name} backend", role, lambda: python_object(role, f"{name} backend", make), missing
+    )
+
+
 SHIPPED = (
     *(make(role) for make in (_in_memory, _as_process, _in_c) for role in Role),
-    Shipped(
-        "libtpms 2.0 backend",
-        Role.BACKEND,
-        lambda: python_object(Role.BACKEND, "libtpms 2.0 backend", libtpms.backend),
-        libtpms.available,
-    ),
+    _real("libtpms 2.0", libtpms.backend, libtpms.available),
+    _real("libtpms 1.2", libtpms.backend12, libtpms.available),
+    _real("swtpm 2.0", swtpm.backend, swtpm.available),
+    _real("swtpm 1.2", swtpm.backend12, swtpm.available),
 )
 
 
@@ -98,11 +104,11 @@ def main() -> int:
             print(f"{name:<28} {error}")
             codes.append(Exit(error.exit_code))
     print(f"\n{verdicts} verdicts, traces in {FOLDER}/")
-    print(_not_run(missing))
+    print(not_run(missing))
     return worst(codes)
 
 
-def _not_run(missing: list[str]) -> str:
+def not_run(missing: list[str]) -> str:
     """The last line: how many targets were not run, and what would make them run."""
     if not missing:
         return "not run: nothing"

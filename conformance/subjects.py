@@ -8,8 +8,10 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from conformance.errors import UsageError
+from conformance.lab import targets
 from conformance.links import memory, process
 from conformance.run import Subject
 from conformance.targets import Target
@@ -18,15 +20,27 @@ from vtpm_ref.xenbus import Place
 
 
 def subject_of(
-    role: Role, command: str | None, factory: str | None, *, scale: float = 1.0
+    role: Role,
+    command: str | None,
+    factory: str | None,
+    *,
+    lab: str | None = None,
+    folder: Path = Path(),
+    scale: float = 1.0,
 ) -> Subject:
     """
-    The target that ``--exec`` or ``--object`` names.
+    The target that ``--exec``, ``--object`` or ``--lab`` names.
 
-    :raises UsageError: neither or both are given, or there is no such object.
+    :param folder: where a lab's console is kept.
+    :raises UsageError: none or several are given, or there is no such object.
+    :raises LabError: there is no lab.
     """
-    if (command is None) == (factory is None):
-        raise UsageError("name one target: --exec 'COMMAND' or --object package.module:factory")
+    if sum(named is not None for named in (command, factory, lab)) != 1:
+        raise UsageError(
+            "name one target: --exec 'COMMAND', --object package.module:factory or --lab TARGET"
+        )
+    if lab is not None:
+        return targets.subject(role, lab, folder)
     if command is not None:
         try:
             words = shlex.split(command)

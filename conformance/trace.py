@@ -75,29 +75,19 @@ class Target(Event, tag="target", kw_only=True):
 
 
 class Load(Event, tag="load", kw_only=True):
-    """
-    ``by`` loaded ``data`` (hexadecimal) at offset ``at`` of the page.
-
-    :ivar gref: the page, if it is not the one that the frontend granted last.
-    """
+    """``by`` loaded ``data`` (hexadecimal) at offset ``at`` of the page."""
 
     by: RoleName
     at: Offset
     data: Digits
-    gref: int = 0
 
 
 class Store(Event, tag="store", kw_only=True):
-    """
-    ``by`` stored ``data`` (hexadecimal) at offset ``at`` of the page.
-
-    :ivar gref: the page, if it is not the one that the frontend granted last.
-    """
+    """``by`` stored ``data`` (hexadecimal) at offset ``at`` of the page."""
 
     by: RoleName
     at: Offset
     data: Digits
-    gref: int = 0
 
 
 class Sample(Event, tag="sample", kw_only=True):
@@ -109,15 +99,10 @@ class Sample(Event, tag="sample", kw_only=True):
 
 
 class Notify(Event, tag="notify", kw_only=True):
-    """
-    ``by`` notified its peer ``count`` times since this was last recorded.
-
-    :ivar gref: the page that it is about, if not the one that the frontend granted last.
-    """
+    """``by`` notified its peer ``count`` times since this was last recorded."""
 
     by: RoleName
     count: int
-    gref: int = 0
 
 
 class Connection(Event, tag="connection", kw_only=True):

@@ -18,8 +18,12 @@ static struct xenbus_dir frontend_dir, backend_dir;
 static struct {
     uint8_t *page;
     uint32_t gref;
+    uint32_t remote_port; /* the frontend's end of ours */
     uint32_t port;
 } peer;
+
+/* What our state node says. */
+static enum xenbus_state shown;
 
 /* ---- the TPM: put yours here ---- */
 
@@ -144,64 +148,98 @@ static void look_at_page(void)
 
 /* ---- the connection ---- */
 
+static void show(enum xenbus_state state)
+{
+    if (shown != state)
+        xenbus_write_state(&backend_dir, state);
+    shown = state;
+}
+
 /* Takes hold of the frontend's page and port; returns what is wrong with them, or NULL. */
 static const char *take_hold(void)
 {
-    uint32_t remote_port;
-
     if (!xenbus_has_feature(&frontend_dir))
         return XENBUS_FEATURE " is not \"" XENBUS_FEATURE_VALUE "\"";
     if (!xenbus_read_number(&frontend_dir, "ring-ref", &peer.gref))
         return "ring-ref is not a plain decimal number";
-    if (!xenbus_read_number(&frontend_dir, "event-channel", &remote_port))
+    if (!xenbus_read_number(&frontend_dir, "event-channel", &peer.remote_port))
         return "event-channel is not a plain decimal number";
     peer.page = link_map_page(place.frontend, peer.gref);
     if (peer.page == NULL)
         return "ring-ref cannot be mapped";
-    if (link_bind_port(place.frontend, remote_port, &peer.port))
+    if (link_bind_port(place.frontend, peer.remote_port, &peer.port))
         return NULL;
     link_unmap_page(peer.page, peer.gref);
     peer.page = NULL;
     return "event-channel cannot be bound";
 }
 
-static void connect_frontend(void)
+/*
+ * The frontend is Connected already, so it has had another backend.  How far
+ * that came with a request, nobody knows: half a response may lie over it.
+ * And it may have died between its answer and the event.
+ */
+static void take_over(void)
 {
-    const char *wrong = take_hold();
+    uint8_t state = vtpm_load_state(peer.page);
 
-    if (wrong != NULL) {
-        fprintf(stderr, "backend: cannot connect to %s: %s\n", frontend_dir.path, wrong);
-        xenbus_write_state(&backend_dir, XENBUS_CLOSED);
-        return;
-    }
-    xenbus_write_state(&backend_dir, XENBUS_CONNECTED);
-    /* A request may have come before we bound, and its event was lost. */
-    look_at_page();
+    if (state == VTPM_SUBMIT || state == VTPM_CANCEL)
+        vtpm_store_state(peer.page, VTPM_IDLE);
+    link_notify(peer.port);
 }
 
-static void disconnect_frontend(void)
+static void connect_frontend(bool connected_already)
+{
+    const char *wrong;
+
+    show(XENBUS_INIT_WAIT); /* it is Closed if the last try went wrong */
+    wrong = take_hold();
+    if (wrong != NULL) {
+        fprintf(stderr, "backend: cannot connect to %s: %s\n", frontend_dir.path, wrong);
+        show(XENBUS_CLOSED);
+        return;
+    }
+    show(XENBUS_CONNECTED);
+    if (connected_already)
+        take_over();
+    else
+        look_at_page(); /* a request may have come before we bound, and its event was lost */
+}
+
+/* A frontend that has died or resumed begins anew, and may not have closed. */
+static bool has_other_references(void)
+{
+    uint32_t gref, port;
+
+    return (xenbus_read_number(&frontend_dir, "ring-ref", &gref) && gref != peer.gref) ||
+           (xenbus_read_number(&frontend_dir, "event-channel", &port) && port != peer.remote_port);
+}
+
+static void let_go(void)
 {
     link_close_port(peer.port);
     link_unmap_page(peer.page, peer.gref);
     peer.page = NULL;
-    /* The frontend may come again, with another page. */
-    xenbus_write_state(&backend_dir, XENBUS_INIT_WAIT);
 }
 
 static void look_at_frontend(void)
 {
-    switch (xenbus_read_state(&frontend_dir)) {
-    case XENBUS_INITIALISED:
-    case XENBUS_CONNECTED: /* some frontends skip Initialised */
-        if (peer.page == NULL)
-            connect_frontend();
-        break;
-    case XENBUS_CLOSED:
-    case XENBUS_UNKNOWN: /* the frontend's directory is gone */
-        if (peer.page != NULL)
-            disconnect_frontend();
-        break;
+    uint32_t state = xenbus_read_state(&frontend_dir);
+    /* Some frontends skip Initialised.  Closing is neither: it still uses the page. */
+    bool there = state == XENBUS_INITIALISED || state == XENBUS_CONNECTED;
+    bool gone = state == XENBUS_CLOSED || state == XENBUS_INITIALISING || state == XENBUS_UNKNOWN;
+    bool offline = xenbus_is_offline(&backend_dir);
+
+    if (peer.page != NULL && (gone || (there && has_other_references()))) {
+        let_go();
+        show(offline ? XENBUS_CLOSED : XENBUS_INIT_WAIT);
     }
+    if (peer.page != NULL && offline)
+        show(XENBUS_CLOSING); /* and Closed, once the frontend is */
+    else if (peer.page == NULL && gone)
+        show(offline ? XENBUS_CLOSED : XENBUS_INIT_WAIT);
+    else if (peer.page == NULL && there && !offline)
+        connect_frontend(state == XENBUS_CONNECTED);
 }
 
 int main(int argc, char **argv)
@@ -214,8 +252,9 @@ int main(int argc, char **argv)
     backend_dir = xenbus_dir(LINK_BACKEND, &place);
 
     xenbus_write_feature(&backend_dir);
-    xenbus_write_state(&backend_dir, XENBUS_INIT_WAIT);
+    show(XENBUS_INIT_WAIT);
     xenbus_watch_state(&frontend_dir);
+    xenbus_watch_online(&backend_dir);
 
     while (!(happened & LINK_STOPPED)) {
         happened = link_wait(LINK_FOREVER, NULL);

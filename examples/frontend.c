@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "link.h"
@@ -17,9 +18,20 @@
 
 static struct link_place place;
 static struct xenbus_dir frontend_dir, backend_dir;
-static enum { CONNECTING, CONNECTED, CLOSED } connection;
 static uint8_t *page;
-static uint32_t port;
+static uint32_t gref, port;
+
+static enum {
+    WAITING, /* for a backend that still serves an earlier life of ours */
+    CONNECTING,
+    CONNECTED,
+    CLOSING, /* our state is Closed; page and port are granted until the backend lets go */
+    CLOSED,  /* we hold nothing */
+} connection;
+
+/* The orders to close and to connect again, until they have their result. */
+static bool close_ordered, reconnect_ordered;
+static unsigned close_order, reconnect_order;
 
 /* Orders to send, oldest first.  The first one is at work, the others wait. */
 static struct link_order queue[QUEUE_SIZE];
@@ -124,7 +136,8 @@ static bool page_is_free(void)
 static void start_orders(void)
 {
     while (queued > 0 && !submitted) {
-        const char *fault = connection == CLOSED ? "the device is closed" : fault_of(&queue[0]);
+        bool closed = connection == CLOSING || connection == CLOSED;
+        const char *fault = closed ? "the device is closed" : fault_of(&queue[0]);
 
         if (fault != NULL) {
             end_first(LINK_REFUSED, fault);
@@ -132,7 +145,7 @@ static void start_orders(void)
         }
         if (deadline == LINK_FOREVER)
             deadline = link_now() + SEND_TIMEOUT;
-        if (connection == CONNECTING || !page_is_free())
+        if (connection != CONNECTED || !page_is_free())
             return; /* not free: the last request timed out and is still unanswered */
         submit(&queue[0]);
     }
@@ -151,16 +164,6 @@ static void cancel_first(void)
         cancel();
 }
 
-static void take_order(const struct link_order *order)
-{
-    if (order->action == LINK_CANCEL)
-        cancel_first();
-    else if (queued == QUEUE_SIZE)
-        link_report(order->id, LINK_REFUSED, "too many orders wait");
-    else
-        queue[queued++] = *order;
-}
-
 static void give_up_first(void)
 {
     if (!submitted) {
@@ -176,7 +179,7 @@ static void give_up_first(void)
 
 /* ---- the connection ---- */
 
-static bool publish(void)
+static void publish(void)
 {
     char ring_ref[12], event_channel[12];
     const struct link_node nodes[] = {
@@ -184,12 +187,11 @@ static bool publish(void)
         { "event-channel", event_channel },
         { XENBUS_FEATURE, XENBUS_FEATURE_VALUE },
     };
-    uint32_t gref;
 
     page = link_grant_page(place.backend, &gref);
     if (page == NULL || !link_allocate_port(place.backend, &port)) {
         fprintf(stderr, "frontend: no page or no port for the backend, domain %u\n", place.backend);
-        return false;
+        exit(EXIT_FAILURE);
     }
     /* Whatever memory it was: the backend must find IDLE, and no extra pages. */
     memset(page, 0, VTPM_PAGE_SIZE);
@@ -197,7 +199,44 @@ static bool publish(void)
     snprintf(event_channel, sizeof(event_channel), "%" PRIu32, port);
     link_write_all(frontend_dir.path, nodes, sizeof(nodes) / sizeof(nodes[0]));
     xenbus_write_state(&frontend_dir, XENBUS_INITIALISED);
-    return true;
+    connection = CONNECTING;
+}
+
+/* Whether the backend may have a page of ours mapped. */
+static bool backend_holds(uint32_t state)
+{
+    return state == XENBUS_CONNECTED || state == XENBUS_CLOSING;
+}
+
+static void open_device(void)
+{
+    uint32_t state = xenbus_read_state(&backend_dir);
+
+    if (!backend_holds(state) && state != XENBUS_CLOSED) {
+        publish();
+        return;
+    }
+    /* It has served us before, and has to let go of that page first. */
+    xenbus_write_state(&frontend_dir, XENBUS_CLOSED);
+    connection = WAITING;
+}
+
+static void be_closed(void)
+{
+    connection = CLOSED;
+    if (close_ordered)
+        link_report(close_order, LINK_CLOSED, "");
+    close_ordered = false;
+}
+
+/* Takes page and port back, if the backend has let go of them. */
+static void take_back(uint32_t backend_state)
+{
+    if (backend_holds(backend_state) || !link_revoke_page(page, gref))
+        return; /* it will change its state, and we come here again */
+    link_close_port(port);
+    page = NULL;
+    be_closed();
 }
 
 static void close_device(const char *why)
@@ -207,42 +246,104 @@ static void close_device(const char *why)
         look_for_answer(); /* the last chance */
     if (submitted)
         end_first(LINK_CANCELLED, why);
-    connection = CLOSED;
-    /* The page stays granted until we exit: the backend may still have it mapped. */
+    if (reconnect_ordered)
+        link_report(reconnect_order, LINK_FAILED, why);
+    reconnect_ordered = false;
+    /* From here on the page is not touched any more. */
     xenbus_write_state(&frontend_dir, XENBUS_CLOSED);
+    if (page == NULL) {
+        be_closed();
+        return;
+    }
+    connection = CLOSING;
+    take_back(xenbus_read_state(&backend_dir));
+}
+
+static void be_connected(void)
+{
+    if (!xenbus_has_feature(&backend_dir)) {
+        xenbus_write_state(&frontend_dir, XENBUS_CLOSING);
+        close_device("the backend's " XENBUS_FEATURE " is not \"" XENBUS_FEATURE_VALUE "\"");
+        return;
+    }
+    connection = CONNECTED;
+    xenbus_write_state(&frontend_dir, XENBUS_CONNECTED);
+    if (reconnect_ordered)
+        link_report(reconnect_order, LINK_CONNECTED, "");
+    reconnect_ordered = false;
 }
 
 static void look_at_backend(void)
 {
     uint32_t state = xenbus_read_state(&backend_dir);
+    bool closes = state == XENBUS_CLOSING || state == XENBUS_CLOSED;
 
-    if (connection == CLOSED)
-        return;
-    if (state == XENBUS_CLOSING || state == XENBUS_CLOSED) {
+    if (connection == WAITING && !backend_holds(state) && !closes)
+        publish();
+    else if (connection == CLOSING)
+        take_back(state);
+    else if ((connection == CONNECTING || connection == CONNECTED) && closes)
         close_device("the backend is closed");
-    } else if (state == XENBUS_CONNECTED && connection == CONNECTING) {
-        if (xenbus_has_feature(&backend_dir)) {
-            connection = CONNECTED;
-            xenbus_write_state(&frontend_dir, XENBUS_CONNECTED);
-        } else {
-            xenbus_write_state(&frontend_dir, XENBUS_CLOSING);
-            close_device("the backend's " XENBUS_FEATURE " is not \"" XENBUS_FEATURE_VALUE "\"");
-        }
+    else if (connection == CONNECTING && state == XENBUS_CONNECTED)
+        be_connected();
+    /* A backend that restarts goes to InitWait and Connected again: the same page serves. */
+}
+
+static void close_as_ordered(unsigned id)
+{
+    close_ordered = true;
+    close_order = id;
+    if (connection == CLOSED)
+        be_closed();
+    if (connection == CLOSING || connection == CLOSED)
+        return;
+    xenbus_write_state(&frontend_dir, XENBUS_CLOSING);
+    close_device("as ordered");
+}
+
+static void reconnect_as_ordered(unsigned id)
+{
+    if (connection != CLOSED) {
+        link_report(id, LINK_REFUSED, "the device is not closed");
+        return;
+    }
+    reconnect_ordered = true;
+    reconnect_order = id;
+    open_device();
+}
+
+static void take_order(const struct link_order *order)
+{
+    switch (order->action) {
+    case LINK_SEND:
+        if (queued == QUEUE_SIZE)
+            link_report(order->id, LINK_REFUSED, "too many orders wait");
+        else
+            queue[queued++] = *order;
+        break;
+    case LINK_CANCEL:
+        cancel_first();
+        break;
+    case LINK_CLOSE:
+        close_as_ordered(order->id);
+        break;
+    case LINK_RECONNECT:
+        reconnect_as_ordered(order->id);
+        break;
     }
 }
 
 int main(int argc, char **argv)
 {
     static const struct link_program me = {
-        LINK_FRONTEND, "example C frontend", "2.0", "orders,cancel"
+        LINK_FRONTEND, "example C frontend", "2.0", "orders,cancel,close,reconnect"
     };
     static struct link_order order;
 
     place = link_open(&me, argc, argv);
     frontend_dir = xenbus_dir(LINK_FRONTEND, &place);
     backend_dir = xenbus_dir(LINK_BACKEND, &place);
-    if (!publish())
-        return 1;
+    open_device();
     xenbus_watch_state(&backend_dir);
 
     for (;;) {

@@ -178,6 +178,14 @@ static const char *read_order(struct link_order *order)
         order->action = LINK_CANCEL;
         return NULL;
     }
+    if (json_is(line, "do", "close")) {
+        order->action = LINK_CLOSE;
+        return NULL;
+    }
+    if (json_is(line, "do", "reconnect")) {
+        order->action = LINK_RECONNECT;
+        return NULL;
+    }
     if (!json_is(line, "do", "send"))
         return "this program does not know the order";
     order->action = LINK_SEND;
@@ -222,6 +230,8 @@ void link_report(unsigned id, enum link_outcome outcome, const char *why)
         [LINK_REFUSED] = "refused",
         [LINK_FAILED] = "failed",
         [LINK_TIMED_OUT] = "timed-out",
+        [LINK_CLOSED] = "closed",
+        [LINK_CONNECTED] = "connected",
     };
 
     printf("{\"msg\": \"result\", \"id\": %u, \"is\": \"%s\", \"why\": ", id, names[outcome]);

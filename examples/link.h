@@ -39,8 +39,11 @@ struct link_place link_open(const struct link_program *me, int argc, char **argv
 /*
  * Pages.  A frontend grants a page of its own to the backend's domid, and
  * tells it the grant reference; the backend maps it.  NULL: refused.
+ * A page cannot be revoked while the backend has it mapped: false then, and
+ * the page stays granted.
  */
 uint8_t *link_grant_page(unsigned domid, uint32_t *gref);
+bool link_revoke_page(uint8_t *page, uint32_t gref);
 uint8_t *link_map_page(unsigned domid, uint32_t gref);
 void link_unmap_page(uint8_t *page, uint32_t gref);
 
@@ -75,7 +78,7 @@ void link_watch(const char *path);
 /* What a frontend can be told to do.  Of a longer packet, only this much is kept. */
 #define LINK_PACKET_MAX 8192
 
-enum link_action { LINK_SEND, LINK_CANCEL };
+enum link_action { LINK_SEND, LINK_CANCEL, LINK_CLOSE, LINK_RECONNECT };
 
 struct link_order {
     unsigned id;
@@ -90,9 +93,11 @@ enum link_outcome {
     LINK_REFUSED,   /* nothing was submitted */
     LINK_FAILED,    /* there was an answer that could not be taken */
     LINK_TIMED_OUT, /* we stopped waiting */
+    LINK_CLOSED,    /* as ordered: nothing of the device is held any more */
+    LINK_CONNECTED, /* as ordered, again */
 };
 
-/* How an order ended: with a response, or without one and why. */
+/* How an order ended: with a response, or without one and, if there is more to say, why. */
 void link_respond(unsigned id, const uint8_t *packet, size_t length);
 void link_report(unsigned id, enum link_outcome outcome, const char *why);
 

@@ -74,6 +74,12 @@ uint8_t *link_grant_page(unsigned domid, uint32_t *gref)
     return page_of(*gref);
 }
 
+bool link_revoke_page(uint8_t *page, uint32_t gref)
+{
+    (void)page; /* the memfd stays mapped; the page can be granted anew */
+    return judge_ask("\"msg\": \"revoke\", \"gref\": %" PRIu32, gref);
+}
+
 uint8_t *link_map_page(unsigned domid, uint32_t gref)
 {
     if (!judge_ask("\"msg\": \"map\", \"domid\": %u, \"gref\": %" PRIu32, domid, gref))

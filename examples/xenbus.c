@@ -60,9 +60,15 @@ bool xenbus_read_number(const struct xenbus_dir *dir, const char *node, uint32_t
 
 uint32_t xenbus_read_state(const struct xenbus_dir *dir)
 {
+    char found[VALUE_MAX];
+    int length = read_node(dir, "state", found);
     uint32_t state;
 
-    return xenbus_read_number(dir, "state", &state) ? state : XENBUS_UNKNOWN;
+    if (length < 0)
+        return XENBUS_UNKNOWN;
+    if (!parse_decimal(found, (size_t)length, &state) || state > XENBUS_RECONFIGURED)
+        return XENBUS_NONSENSE;
+    return state;
 }
 
 void xenbus_write_state(const struct xenbus_dir *dir, enum xenbus_state state)
@@ -73,11 +79,28 @@ void xenbus_write_state(const struct xenbus_dir *dir, enum xenbus_state state)
     write_node(dir, "state", digits);
 }
 
-void xenbus_watch_state(const struct xenbus_dir *dir)
+static void watch_node(const struct xenbus_dir *dir, const char *node)
 {
-    struct path path = path_of(dir, "state");
+    struct path path = path_of(dir, node);
 
     link_watch(path.text);
+}
+
+void xenbus_watch_state(const struct xenbus_dir *dir)
+{
+    watch_node(dir, "state");
+}
+
+bool xenbus_is_offline(const struct xenbus_dir *dir)
+{
+    uint32_t online;
+
+    return xenbus_read_number(dir, "online", &online) && online == 0;
+}
+
+void xenbus_watch_online(const struct xenbus_dir *dir)
+{
+    watch_node(dir, "online");
 }
 
 void xenbus_write_feature(const struct xenbus_dir *dir)

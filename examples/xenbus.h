@@ -13,13 +13,15 @@
 
 /* Value of a state node, as in Xen's xenbus.h. */
 enum xenbus_state {
-    XENBUS_UNKNOWN = 0, /* also: no such node, or not a number */
+    XENBUS_UNKNOWN = 0, /* also: no such node */
     XENBUS_INITIALISING = 1,
     XENBUS_INIT_WAIT = 2,
     XENBUS_INITIALISED = 3,
     XENBUS_CONNECTED = 4,
     XENBUS_CLOSING = 5,
     XENBUS_CLOSED = 6,
+    XENBUS_RECONFIGURED = 8, /* the last; 7 and 8 mean nothing here */
+    XENBUS_NONSENSE = 9,     /* ours: the node holds none of these */
 };
 
 #define XENBUS_PATH_MAX 128
@@ -37,6 +39,10 @@ bool xenbus_read_number(const struct xenbus_dir *dir, const char *node, uint32_t
 uint32_t xenbus_read_state(const struct xenbus_dir *dir);
 void xenbus_write_state(const struct xenbus_dir *dir, enum xenbus_state state);
 void xenbus_watch_state(const struct xenbus_dir *dir);
+
+/* The toolstack's node in the backend's directory: "0" when the device goes away. */
+bool xenbus_is_offline(const struct xenbus_dir *dir);
+void xenbus_watch_online(const struct xenbus_dir *dir);
 
 /* The node by which each end says that it speaks version 2, and its value. */
 #define XENBUS_FEATURE "feature-protocol-v2"

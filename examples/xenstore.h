@@ -2,7 +2,7 @@
 /*
  * A small client of xenstore's wire protocol, over any file descriptor that
  * carries it: the judge's socket, or /dev/xen/xenbus.  Calls wait for their
- * reply.  Watches have no names: one is all that a frontend or backend needs.
+ * reply.  Watches have no names: that one of them fired is all one needs to know.
  */
 #ifndef XENSTORE_H
 #define XENSTORE_H

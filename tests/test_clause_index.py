@@ -36,7 +36,7 @@ RESULT = {
 @pytest.mark.parametrize("role", ["frontend", "backend"])
 def test_a_checklist_names_each_clause_of_its_role_once(html: Path, role: str) -> None:
     text = (html / f"checklist-{role}.html").read_text(encoding="utf-8")
-    link = r'class="reference internal" href="[a-z-]+\.html#([a-z]+\.[a-z0-9.-]+)"'
+    link = r'class="reference internal" href="[a-z-]+\.html#([a-z-]+\.[a-z0-9.-]+)"'
     listed = re.findall(link, text)
     assert listed == [clause.id for clause in CLAUSES.values() if clause.role in (role, "both")]
 

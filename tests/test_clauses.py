@@ -21,6 +21,7 @@ CLAUSES = {
     "cancellation": 5,
     "locality": 5,
     "connecting": 16,
+    "closing": 18,
 }
 
 

@@ -235,6 +235,14 @@ def test_sampled_stores_excuse_some_events_but_no_flood(surplus: int, expected: 
     assert verdict(judgement, "exchange.event-per-change") is expected
 
 
+@pytest.mark.parametrize(("events", "expected"), [(2, Verdict.NOT_OBSERVABLE), (3, Verdict.BROKEN)])
+def test_a_cancel_may_lie_over_a_submit_that_nobody_saw(events: int, expected: Verdict) -> None:
+    """Two events at once may be theirs, and one more that of a second CANCEL, however often."""
+    cancelled = (rings(FE, events), looks(BE, 3), sample(), rings(FE), writes(BE, 0))
+    judgement = judge(FE, *CONNECTED, *cancelled * (TOLERATED_EVENTS + 1), evidence=SAMPLED)
+    assert verdict(judgement, "exchange.event-per-change") is expected
+
+
 def test_a_page_that_is_only_sampled_is_judged_at_the_first_look() -> None:
     judgement = judge(FE, *CONNECTED, sample(100, b"\xa5"), evidence=SAMPLED)
     assert judgement.broken == {"page.zeroed"}
@@ -271,6 +279,59 @@ def test_an_exchange_is_an_occasion_for_both_roles() -> None:
 def test_only_chosen_clauses_are_judged() -> None:
     judgement = judge(BE, *CONNECTED, *request(), *answer(), only=["exchange.answered"])
     assert set(judgement.results) == {("exchange.answered", Role.BACKEND)}
+
+
+# Races, in traces of both sides.
+
+BOTH = f"{FE}+{BE}"
+#: The second request, over FINISH; its answer is in the page, and nobody has looked.
+CROSSING = [
+    *CONNECTED,
+    *(order(1), *request(), *answer(), result(1, "response", RESPONSE)),
+    *(order(2), looks(FE, 2), *request(), *answer()[:-1]),
+]
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_state_that_was_seen_before_submit_is_not_the_answer(seen: bool) -> None:
+    """FINISH of the last exchange is no reason not to cancel in this one."""
+    look = [looks(FE, 2)] if seen else []
+    judgement = judge(BOTH, *CROSSING, *look, writes(FE, 3), rings(FE), writes(BE, 0))
+    assert judgement.broken == ({"states.cancel-when-busy"} if seen else frozenset())
+
+
+@pytest.mark.parametrize("state", [State.IDLE, State.FINISH])
+def test_a_cancel_that_crosses_an_answer_has_an_answer_of_its_own(state: State) -> None:
+    after = (writes(FE, 3), rings(FE), looks(BE, 3), writes(BE, state), rings(BE), looks(FE, state))
+    judgement = judge(BOTH, *CROSSING, *after)
+    expected = frozenset() if state is State.IDLE else {"cancel.acknowledged-when-idle"}
+    assert judgement.broken == expected
+    assert judgement.results["cancel.acknowledged-when-idle", Role.BACKEND].occasions == 1
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_whoever_gives_up_need_not_take_a_response_that_it_has_not_seen(seen: bool) -> None:
+    """CANCEL, the response comes all the same, and the order ends as timed-out."""
+    asked = (order(1), *request(), looks(BE, 1), writes(FE, 3), rings(FE))
+    completed = answer() if seen else answer()[:-1]
+    judgement = judge(BOTH, *CONNECTED, *asked, *completed[1:], result(1, "timed-out"))
+    assert judgement.broken == ({"exchange.response-taken"} if seen else frozenset())
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_whoever_closes_need_not_take_a_response_that_it_has_not_seen(seen: bool) -> None:
+    closing = (order(2, b"", "close"), result(1, "cancelled"))
+    asked = (order(1), *request(), *(answer() if seen else answer()[:-1]))
+    judgement = judge(BOTH, *CONNECTED, *asked, *closing)
+    assert judgement.broken == ({"exchange.response-taken"} if seen else frozenset())
+
+
+@pytest.mark.parametrize("state", ["3", "5", "6"])
+def test_whoever_closes_may_take_its_page_back_before_it_was_ever_mapped(state: str) -> None:
+    refused = (node(FE, "state", state), event(trace.Map, by=BE, gref=8, ok=False))
+    judgement = judge(FE, *CONNECTED[:6], node(FE, "state", "3"), *refused)
+    expected = {"connecting.valid-references"} if state == "3" else frozenset()
+    assert judgement.broken == expected
 
 
 # Silence, crashes and trouble.

@@ -195,6 +195,14 @@ def test_half_a_surrogate_pair_does_not_spoil_a_trace(record: Recorder, path: Pa
     assert isinstance(result, trace.Result) and result.why == "? and ?"
 
 
+def test_an_access_of_no_bytes_is_none(record: Recorder, path: Path) -> None:
+    """Clearing what is behind the longest response touches nothing, at offset 4096."""
+    record.store("backend", 4096, b"")
+    record.load("backend", 4096, b"")
+    record.close()
+    assert read(path) == []
+
+
 def test_close_twice(record: Recorder, path: Path) -> None:
     record.close()
     record.close()

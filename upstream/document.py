@@ -46,7 +46,7 @@ class Format:
     heading: re.Pattern[str]
 
 
-_ID = r"([a-z]+(?:\.[a-z0-9-]+)+)"
+_ID = r"([a-z-]+(?:\.[a-z0-9-]+)+)"
 
 FORMATS = {
     "pandoc": Format(

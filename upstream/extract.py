@@ -43,7 +43,7 @@ class Extract(SphinxPostTransform):
     builders = ("pandoc",)
 
     def run(self, **kwargs: Any) -> None:
-        for node in [*self.document.findall(nodes.raw), *self.document.findall(_is_toctree)]:
+        for node in list(self.document.findall(_is_of_the_build)):
             node.parent.remove(node)
         keep_here(self.document)
         domain = self.env.domains[ClauseDomain.name]
@@ -61,8 +61,13 @@ class Extract(SphinxPostTransform):
             name_background(self.document)
 
 
-def _is_toctree(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.compound) and "toctree-wrapper" in node["classes"]
+def _is_of_the_build(node: nodes.Node) -> bool:
+    """Raw parts, words for the search, lists of pages, how a picture was made."""
+    if isinstance(node, nodes.raw | nodes.meta):
+        return True
+    return isinstance(node, nodes.compound | nodes.paragraph) and bool(
+        {"toctree-wrapper", "picture-note"} & {*node["classes"]}
+    )
 
 
 def keep_here(document: nodes.document) -> None:

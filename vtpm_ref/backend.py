@@ -55,7 +55,7 @@ class Step(Enum):
     CHECK_PORT = "read the port again"
     CLOSING = "become Closing"
     CLOSED = "become Closed"
-    STOP = "stop the TPM for a frontend that has gone"
+    STOP = "abandon the command"
     UNBIND = "close the port"
     UNMAP = "unmap the page"
     DOWN = "closed"

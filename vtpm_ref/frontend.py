@@ -223,7 +223,8 @@ class Frontend(Machine):
         if self.step is Step.WAIT_FREE:
             return self._finish(Answer("timed-out"))
         # A page that the backend still holds is not taken back: it is lost.
-        return replace(self, step=Step.DOWN, gref=0) if self.step is Step.WAIT_GONE else self
+        lost = replace(self, step=Step.DOWN, gref=0, port=0)
+        return lost if self.step is Step.WAIT_GONE else self
 
     def _wait(self, step: Step) -> Self:
         """Wait in ``step``, unless something came up in the meantime."""

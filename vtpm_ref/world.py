@@ -12,6 +12,7 @@ or without.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from vtpm_ref import packet
 from vtpm_ref.backend import Backend
@@ -20,7 +21,7 @@ from vtpm_ref.frontend import Step as FrontendStep
 from vtpm_ref.ground import Counterexample, Ground
 from vtpm_ref.states import Role
 from vtpm_ref.steps import Abort, Answer, Deliver, Execute, Operation
-from vtpm_ref.xenbus import XenbusState
+from vtpm_ref.xenbus import Place, XenbusState
 
 __all__ = ["Budget", "Counterexample", "World", "request_for", "response_to"]
 
@@ -73,6 +74,10 @@ class Budget:
         return replace(self, **left)
 
 
+#: What the toolstack has written of a device that is to stay.
+_OFFERED = ((Place().path(Role.BACKEND, "online"), "1"),)
+
+
 @dataclass(frozen=True)
 class World:
     """
@@ -86,7 +91,7 @@ class World:
     budget: Budget
     frontend: Frontend = field(default_factory=Frontend)
     backend: Backend = field(default_factory=Backend)
-    ground: Ground = field(default_factory=Ground)
+    ground: Ground = field(default_factory=lambda: Ground().write(_OFFERED))
     running: bytes = b""
     detached: bool = False
 
@@ -224,14 +229,20 @@ class World:
                 ),
             )
 
-    def _detach(self) -> Ground:
+    def detachment(self) -> tuple[tuple[str, str], ...]:
+        """The nodes that the toolstack writes to take the device away, one after the other."""
         place, closing = self.backend.place, str(int(XenbusState.CLOSING))
-        online, state = (place.path(Role.BACKEND, name) for name in ("online", "state"))
-        return self.ground.write(((online, "0"),)).write(((state, closing),))
+        return (
+            (place.path(Role.BACKEND, "online"), "0"),
+            (place.path(Role.BACKEND, "state"), closing),
+        )
 
-    def _spend(self, what: str, **changed: object) -> "World":
-        changed["budget"] = self.budget.less(what)
-        return replace(self, **changed)  # type: ignore[arg-type]
+    def _detach(self) -> Ground:
+        online, state = self.detachment()
+        return self.ground.write((online,)).write((state,))
+
+    def _spend(self, what: str, **changed: Any) -> "World":
+        return replace(self, budget=self.budget.less(what), **changed)
 
     def _check(self, answer: Answer) -> None:
         """The user gets an answer; a response has to be that of the request."""

@@ -2,9 +2,9 @@
 """
 How the two sides find each other: xenstore nodes and the way to Connected.
 
-``NODES`` says who writes which node; ``HANDSHAKE`` is the order of the steps
-up to Connected, each with what its party waits for.  The machines follow the
-same order, and the pages render both tables.
+``NODES`` says who writes which node; ``HANDSHAKES`` has the order of the steps
+up to Connected, and of those out and back, each with what its party waits for.
+The machines follow the same order, and the pages render all tables.
 """
 
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ BACKEND_HOLDS = frozenset({XenbusState.CONNECTED, XenbusState.CLOSING})
 @dataclass(frozen=True)
 class HandshakeStep:
     """
-    One step towards Connected.
+    One step towards Connected, or away from it.
 
     :param role: who does it.
     :param after: what it waits for, in words.
@@ -167,3 +167,51 @@ HANDSHAKE = (
         "connecting.frontend-waits",
     ),
 )
+
+CLOSING = (
+    HandshakeStep(
+        Role.FRONTEND,
+        "its user closes",
+        "ends a request that has no answer",
+        XenbusState.CLOSING,
+        "closing.request-ends",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "its own Closing, or backend Closing or Closed",
+        "ends a request that has no answer, leaves the page alone",
+        XenbusState.CLOSED,
+        "closing.closed-last",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "frontend Closed",
+        "stops its command, closes its port, unmaps the page",
+        XenbusState.INIT_WAIT,
+        "closing.unmap-first",
+    ),
+    HandshakeStep(
+        Role.BACKEND,
+        "the same, and online is 0",
+        "the same",
+        XenbusState.CLOSED,
+        "closing.offline",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "backend InitWait or Closed",
+        "closes its port, takes the page back",
+        None,
+        "closing.page-kept",
+    ),
+    HandshakeStep(
+        Role.FRONTEND,
+        "its user opens again, and backend InitWait",
+        "publishes a new page and a new port",
+        XenbusState.INITIALISED,
+        "coming-back.published-anew",
+    ),
+)
+
+#: The tables of steps by their names on the pages.
+HANDSHAKES = {"connecting": HANDSHAKE, "closing": CLOSING}

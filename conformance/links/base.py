@@ -63,6 +63,9 @@ class Link:
         self._granted: dict[int, tuple[int, int]] = {}
         self._mapped: set[tuple[Role, int]] = set()
         self._ports: dict[int, tuple[int, int]] = {}
+        # By connection: the port that the frontend offers; the backend's own, and what it joins.
+        self._offered: dict[int, int] = {}
+        self._joined: dict[int, tuple[int, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
         self._next_gref = 8
         self._next_port = 1
@@ -149,12 +152,21 @@ class Link:
 
     def another(self) -> Connection:
         """One more frontend, in a domain of its own, for a target that serves many."""
-        first = self.place
-        number = len(self.connections)
-        place = Place(first.frontend_id + number, first.backend_id, first.device_id)
-        connection = self._connect(place)
+        connection = self._connect(self._further_place(len(self.connections)))
         self._meet(connection)
         return connection
+
+    def _further_place(self, number: int) -> Place:
+        first = self.place
+        return Place(first.frontend_id + number, first.backend_id, first.device_id)
+
+    def connection_of(self, named: str, number: int) -> Connection:
+        """The connection that a ``domid``, a ``gref`` or a ``port`` of the target belongs to."""
+        if named == "gref":
+            domid = self._granted.get(number, (0, 0))[0]
+        else:
+            domid = number if named == "domid" else self._ports.get(number, (0, 0))[1]
+        return next((c for c in self.connections if c.place.frontend_id == domid), self.first)
 
     def _connect(self, place: Place) -> Connection:
         connection = Connection(self, place, len(self.connections))
@@ -183,7 +195,6 @@ class Link:
             return None
         self._next_gref += 1
         self._granted[gref] = (connection.domid_of(role), connection.domid_of(role.peer))
-        connection.granted = gref
         self.recorder.event("grant", connection.number, by=role.value, gref=gref)
         return gref
 
@@ -213,6 +224,10 @@ class Link:
         if port is not None:
             self._next_port += 1
             self._ports[port] = (own, domid)
+            if remote is None:
+                self._offered[connection.number] = port
+            else:
+                self._joined[connection.number] = port, remote
         why = "" if port is not None else "no such port for this domain"
         self.recorder.event(
             "bind",
@@ -251,10 +266,19 @@ class Link:
         possible = self._ports.get(port, (None, None))[0] == connection.domid_of(role)
         if possible:
             del self._ports[port]
+            if self._offered.get(connection.number) == port:
+                del self._offered[connection.number]
+            if self._joined.get(connection.number, (0, 0))[0] == port:
+                del self._joined[connection.number]
         self.recorder.event(
             "bind", connection.number, by=role.value, ok=possible, port=port, on=False
         )
         return possible
+
+    def joined(self, connection: Connection) -> bool:
+        """Whether the backend is bound to the port that the frontend offered last."""
+        _, joined = self._joined.get(connection.number, (0, 0))
+        return joined > 0 and joined == self._offered.get(connection.number)
 
     def page_of(self, gref: int) -> memoryview:
         """The memory behind a grant reference."""
@@ -291,25 +315,29 @@ class Link:
 
     def _make_nodes(self, place: Place) -> None:
         """The toolstack's part: both directories, each with its peer's name."""
-        initial = str(int(XenbusState.INITIALISING))
         self.store_.own(place.frontend_dir, place.frontend_id)
         self.store_.own(place.backend_dir, place.backend_id)
-        nodes = {
-            Role.FRONTEND: {
-                "backend": place.backend_dir,
-                "backend-id": str(place.backend_id),
-                "handle": str(place.device_id),
-                "state": initial,
-            },
-            Role.BACKEND: {
-                "frontend": place.frontend_dir,
-                "frontend-id": str(place.frontend_id),
-                "handle": str(place.device_id),
-                "online": "1",
-                "uuid": f"00000000-0000-4000-8000-{place.frontend_id:012}",
-                "state": initial,
-            },
-        }
-        for role, values in nodes.items():
+        for role, values in initial_nodes(place).items():
             for node, text in values.items():
                 self.store_.write(TOOLSTACK, place.path(role, node), text)
+
+
+def initial_nodes(place: Place) -> dict[Role, dict[str, str]]:
+    """What a toolstack writes into both directories, by whose they are."""
+    initial = str(int(XenbusState.INITIALISING))
+    return {
+        Role.FRONTEND: {
+            "backend": place.backend_dir,
+            "backend-id": str(place.backend_id),
+            "handle": str(place.device_id),
+            "state": initial,
+        },
+        Role.BACKEND: {
+            "frontend": place.frontend_dir,
+            "frontend-id": str(place.frontend_id),
+            "handle": str(place.device_id),
+            "online": "1",
+            "uuid": f"00000000-0000-4000-8000-{place.frontend_id:012}",
+            "state": initial,
+        },
+    }

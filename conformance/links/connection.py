@@ -32,7 +32,6 @@ class Connection:
 
     :ivar page: the page in use, ``None`` before there is one.
     :ivar gref: its grant reference.
-    :ivar granted: the page that was granted last, by whichever side.
     :ivar port: the tester's own port, 0 before there is one.
     :ivar events: notifications from the target that the tester has not taken.
     """
@@ -43,7 +42,6 @@ class Connection:
         self.number = number
         self.page: memoryview | None = None
         self.gref = 0
-        self.granted = 0
         self.port = 0
         self.events = 0
 

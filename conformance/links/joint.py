@@ -49,8 +49,7 @@ class Joint(MemoryLink):
         """
         super().start()
         target = self._make(self._make_backend)
-        frontend = self._drivers[0]
-        hands = MemoryHands(self.first, Role.BACKEND, frontend.event)
+        hands = MemoryHands(self.first, Role.BACKEND, self._ring_frontend)
         self._backend = hands.drive(target.machine, target.tpm)
 
     def stop(self) -> None:
@@ -88,7 +87,8 @@ class Joint(MemoryLink):
 
     def _drive(self, target: Target, connection: Connection) -> Driver:
         """The frontend's driver; its events go to the backend, not to a tester."""
-        return MemoryHands(connection, self.judged, self._ring).drive(target.machine, target.tpm)
+        hands = MemoryHands(connection, self.judged, self._ring_backend)
+        return hands.drive(target.machine, target.tpm)
 
     def _advance(self, limit: float) -> bool:
         frontend, backend = self._drivers[0], self._backend
@@ -97,6 +97,9 @@ class Joint(MemoryLink):
         # The backend waits for its TPM only when the frontend, too, has nothing to do.
         return frontend.step() or backend.step() or backend.finish_work(limit)
 
-    def _ring(self) -> None:
+    def _ring_frontend(self) -> None:
+        self._drivers[0].event()
+
+    def _ring_backend(self) -> None:
         if self._backend is not None:
             self._backend.event()

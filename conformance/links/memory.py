@@ -133,7 +133,8 @@ class MemoryLink(Link):
         """The driver of the target's machine for ``connection``."""
 
         def ring() -> None:
-            connection.events += 1
+            if self.joined(connection):
+                connection.events += 1
 
         return MemoryHands(connection, self.judged, ring).drive(target.machine, target.tpm)
 
@@ -151,7 +152,7 @@ class MemoryLink(Link):
     def signal(self, connection: Connection) -> None:
         """See ``Link.signal``; a port that nobody has bound brings nothing."""
         driver = self._drivers.get(connection.number)
-        if driver is not None:
+        if driver is not None and self.joined(connection):
             driver.event()
 
     def _order(self, number: int, do: str, packet: bytes, locality: int) -> None:
@@ -185,26 +186,18 @@ class MemoryHands:
 
     def load(self, at: int, size: int) -> bytes:
         data = bytes(self._part(at, size))
-        if self._gref == self._connection.granted:
+        if self._is_current:
             self._recorder.load(self._role, at, data, self._number)
-        else:
-            self._touch_earlier("load", at, data)
         return data
 
     def store(self, at: int, data: bytes) -> None:
         part = self._part(at, len(data))
-        if self._gref == self._connection.granted:
+        if self._is_current:
             self._recorder.store(self._role, at, data, self._number)
-        else:
-            self._touch_earlier("store", at, data)
         part[:] = data
 
     def notify(self) -> None:
-        if self._role is Role.BACKEND and self._gref != self._connection.granted:
-            self._recorder.event(
-                "notify", self._number, by=self._role.value, count=1, gref=self._gref
-            )
-        else:
+        if self._is_current:
             self._recorder.notify(self._role, connection=self._number)
         self._ring()
 
@@ -212,7 +205,7 @@ class MemoryHands:
         gref = self._link.grant(self._connection, self._role)
         if gref is None:
             raise RuntimeError("the target grants more pages than the link has")
-        self._page, self._gref = self._link.page_of(gref), gref
+        self._page = self._link.page_of(gref)
         # A page that was used before: whoever grants it has to clear it.
         self._page[:] = b"\xa5" * PAGE_SIZE
         self._recorder.store(self._role.value, 0, bytes(self._page), self._number)
@@ -268,11 +261,10 @@ class MemoryHands:
         )
         self._link.results[order] = Outcome(answer.outcome, answer.packet, why)
 
-    def _touch_earlier(self, kind: str, at: int, data: bytes) -> None:
-        """Record an access to a page that the frontend has replaced by another."""
-        self._recorder.event(
-            kind, self._number, by=self._role.value, at=at, data=data.hex(), gref=self._gref
-        )
+    @property
+    def _is_current(self) -> bool:
+        """Whether it has the page that the tester uses; the trace of a connection has no other."""
+        return self._role is not Role.BACKEND or self._connection.gref in (0, self._gref)
 
     def _part(self, at: int, size: int) -> memoryview:
         """

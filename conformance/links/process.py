@@ -31,6 +31,7 @@ from conformance.links.lines import (
     parse_result,
 )
 from conformance.links.program import Outlet, Program, readable, sealed_memory
+from conformance.links.requests import Requests
 from conformance.links.xenstore_wire import StoreServer, take_messages
 from conformance.recorder import Recorder
 from vtpm_ref.page import PAGE_SIZE
@@ -70,6 +71,7 @@ class ProcessLink(Link):
         self._signal_fds: list[int] = []
         self._program: Program | None = None
         self._socket: socket.socket | None = None
+        self._requests = Requests(self)
         self._open_orders: set[int] = set()
         self._published: int | None = None
         self._ready = False
@@ -220,7 +222,7 @@ class ProcessLink(Link):
     def signal(self, connection: Connection) -> None:
         """See ``Link.signal``."""
         port = self._in_use.get(connection.number)
-        if port is None:
+        if port is None or not (self.judged is Role.FRONTEND or self.joined(connection)):
             return
         try:
             os.eventfd_write(self._wait_fds[port], 1)
@@ -314,7 +316,8 @@ class ProcessLink(Link):
         except BlockingIOError:
             return  # the target has read its own notification
         self._wakes += 1
-        connection.events += count
+        if self.judged is Role.FRONTEND or self.joined(connection):
+            connection.events += count
         self.recorder.notify(self.judged, count, connection.number)
 
     def _take_output(self, program: Program) -> None:
@@ -369,7 +372,7 @@ class ProcessLink(Link):
         elif kind == "result":
             self._take_result(message)
         elif kind in REQUESTS:
-            self._answer(message)
+            self._say(self._requests.answer(message))
         else:
             raise AdapterError(f"the target sent a line with the unknown msg {kind!r}: {cut(line)}")
 
@@ -392,46 +395,6 @@ class ProcessLink(Link):
             "result", id=order, outcome=outcome.outcome, packet=packet, why=outcome.why
         )
         self.results[order] = outcome
-
-    def _answer(self, message: dict[str, Any]) -> None:
-        """Carry out a request of the target, or refuse it."""
-        kind, role = message["msg"], self.judged
-        connection = self._meant_by(message)
-        reply: dict[str, Any] = {"msg": "done", "id": number(message, "id")}
-        refusal = ""
-        if kind == "grant":
-            peer = number(message, "domid") == connection.domid_of(role.peer)
-            reply["gref"] = self.grant(connection, role) if peer else None
-            refusal = "no page for that domain" if reply["gref"] is None else ""
-        elif kind == "map":
-            gref, domid = number(message, "gref"), number(message, "domid")
-            possible = self.map(connection, role, gref, domid)
-            refusal = "" if possible else "no such grant"
-        elif kind == "bind":
-            remote = number(message, "port") if "port" in message else None
-            reply["port"] = self.bind(connection, role, number(message, "domid"), remote)
-            refusal = "no such port" if reply["port"] is None else ""
-        elif kind == "unbind":
-            port = number(message, "port")
-            refusal = "" if self.unbind(connection, role, port) else "no such port"
-        elif kind == "revoke":
-            possible = self.revoke(connection, role, number(message, "gref"))
-            refusal = "" if possible else "no such page, or it is mapped"
-        else:
-            possible = self.unmap(connection, role, number(message, "gref"))
-            refusal = "" if possible else "no such page"
-        self._say(reply if not refusal else {"msg": "refused", "id": reply["id"], "why": refusal})
-
-    def _meant_by(self, message: dict[str, Any]) -> Connection:
-        """The connection that a request is about: by domain, or by what it gives back."""
-        if "domid" in message:
-            domid = number(message, "domid")
-        elif "gref" in message:
-            domid = self._granted.get(number(message, "gref"), (0, 0))[0]
-        else:
-            domid = self._ports.get(number(message, "port"), (0, 0))[1]
-        places = (c for c in self.connections if c.place.frontend_id == domid)
-        return next(places, self.first)
 
     def _event_pending(self, connection: Connection) -> bool:
         port = self._in_use.get(connection.number)

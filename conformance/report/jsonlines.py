@@ -27,6 +27,7 @@ def _lines(run: RunResult) -> Iterator[dict[str, object]]:
         "link": run.link,
         "roles": [role.value for role in run.roles],
         "tpm": run.tpm,
+        "versions": dict(run.versions),
     }
     for entry in run.cases:
         judgement = entry.judgement
@@ -52,6 +53,7 @@ def _lines(run: RunResult) -> Iterator[dict[str, object]]:
             "occasions": result.occasions,
             "breaches": result.breaches,
             "why": result.unclear or result.inapplicable,
+            "expected": clause.id in run.expected,
             "findings": [
                 {
                     "allowed": finding.allowed,

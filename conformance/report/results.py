@@ -4,12 +4,13 @@ The results of a run: one entry for each case, one verdict for each clause.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from conformance.cases import Case
+from conformance.cases import CASES, Case
 from conformance.clauses import Clause
+from conformance.expect import Deviation
 from conformance.judge import ClauseResult, Judgement, Verdict
 from vtpm_ref.states import Role
 
@@ -83,6 +84,8 @@ class RunResult:
     :param strict: whether a broken SHOULD counts as a broken MUST.
     :param repeat: the command line that repeats one case, but for its id.
     :param planned: how many cases were selected, 0 if that is not known.
+    :param expected: what the target is known to break, by clause.
+    :param versions: what ran there, by name.
     :ivar junit: the results as JUnit XML, if they were asked for.
     """
 
@@ -94,6 +97,8 @@ class RunResult:
     repeat: str = ""
     tpm: str = ""
     planned: int = 0
+    expected: Mapping[str, Deviation] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     junit: str = ""
     cases: list[CaseResult] = field(default_factory=list)
     results: dict[tuple[str, Role], ClauseResult] = field(default_factory=dict)
@@ -134,14 +139,26 @@ class RunResult:
 
     def counts_as_must(self, clause: Clause) -> bool:
         """Whether breaking ``clause`` fails the run."""
-        return self.strict or clause.level.startswith("MUST")
+        must = self.strict or clause.level.startswith("MUST")
+        return must and clause.id not in self.expected
+
+    def unexpected(self) -> list[Deviation]:
+        """What the target is known to break, and has kept in all cases of its own."""
+        kept = {clause.id for clause, _, verdict, _ in self.verdicts() if verdict is Verdict.KEPT}
+        kept -= {clause.id for clause, _ in self.broken()}
+        left_out = {
+            case.clause
+            for case in CASES.values()
+            if case.role in self.roles and case.id not in {entry.name for entry in self.cases}
+        }
+        return [known for id, known in self.expected.items() if id in kept - left_out]
 
     @property
     def exit_code(self) -> Exit:
         """One value; broken outranks the rest."""
         if self.interrupted:
             return Exit.INTERRUPTED
-        if self.broken(musts_only=True):
+        if self.broken(musts_only=True) or self.unexpected():
             return Exit.BROKEN
         if any(entry.internal for entry in self.cases):
             return Exit.INTERNAL

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from conformance import clauses
 from conformance.clauses import Clause
+from conformance.expect import Deviation
 from conformance.judge import ClauseResult, Verdict
 from conformance.report import steps
 from conformance.report.results import CaseResult, RunResult
@@ -77,7 +78,12 @@ def mark(entry: CaseResult) -> str:
 def report(run: RunResult, out: Output, *, tracebacks: bool = False) -> None:
     """Write everything that a person needs after a run, the summary last."""
     for clause, result in run.broken():
-        out.write("\n" + "\n".join(failure(run, clause, result)) + "\n")
+        known = run.expected.get(clause.id)
+        block = failure(run, clause, result) if known is None else _known(run, known, result)
+        out.write("\n" + "\n".join(block) + "\n")
+    for deviation in run.unexpected():
+        out.write(f"\nUNEXPECTED PASS  {deviation.clause}: kept, but expected to be broken:\n")
+        out.write(f"  {deviation.reason} ({deviation.link})\n")
     for line in _uncertain(run):
         out.write(f"{line}\n")
     for entry in run.cases:
@@ -118,6 +124,16 @@ def failure(run: RunResult, clause: Clause, result: ClauseResult) -> list[str]:
     return lines
 
 
+def _known(run: RunResult, deviation: Deviation, result: ClauseResult) -> list[str]:
+    """The few lines of a broken clause of which the reason is known."""
+    path, finding = _shown(run, clauses.load()[deviation.clause], result)
+    return [
+        f"EXPECTED  {deviation.clause}: {deviation.reason} ({deviation.link})",
+        f"  happened   {finding.happened}",
+        f"  trace      {path}, line {finding.line}",
+    ]
+
+
 def summary(run: RunResult) -> list[str]:
     """The last lines: what was judged, the counts, the verdict."""
     counts = run.counts()
@@ -133,19 +149,24 @@ def summary(run: RunResult) -> list[str]:
         "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
     ]
     code = run.exit_code
-    lines.append(f"verdict    {said(run)}; {observed} of {total} observed; exit {int(code)}")
+    lines.append(f"verdict    {verdict(run)}; {observed} of {total} observed; exit {int(code)}")
     return lines
 
 
-def said(run: RunResult) -> str:
+def verdict(run: RunResult) -> str:
     """What was seen broken, in a few words."""
-    musts = run.broken(musts_only=True)
+    broken = [clause.id for clause, _ in run.broken()]
+    expected = sum(1 for id in broken if id in run.expected)
+    musts = len(run.broken(musts_only=True))
+    shoulds = len(broken) - expected - musts
     if musts:
-        text = f"{len(musts)} broken"
-    elif run.broken():
-        text = f"no MUST seen broken, {len(run.broken())} SHOULD broken"
+        said = f"{musts} broken"
+    elif shoulds:
+        said = f"no MUST seen broken, {shoulds} SHOULD broken"
     else:
-        text = "no clause seen broken"
+        said = "nothing else seen broken" if expected else "no clause seen broken"
+    passes = f", {len(run.unexpected())} kept against expectation" if run.unexpected() else ""
+    text = (f"{expected} broken as expected, " if expected else "") + said + passes
     return f"interrupted; up to there {text}" if run.interrupted else text
 
 

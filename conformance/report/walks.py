@@ -65,7 +65,7 @@ def _summary(session: Session) -> list[str]:
     """The last lines: what was judged, how much of it, the verdict."""
     run, counts = session.run, session.run.counts()
     observed = counts[Verdict.KEPT] + counts[Verdict.BROKEN]
-    said = terminal.said(run)
+    said = terminal.verdict(run)
     unsure = len(session.unclear) + sum(1 for found in session.found if found.again)
     if unsure:
         said += f", {unsure} walk{'' if unsure == 1 else 's'} inconclusive"

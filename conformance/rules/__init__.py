@@ -4,6 +4,7 @@
 from conformance.rules import (
     cancellation,
     closing,
+    coming_back,
     connecting,
     exchange,
     locality,
@@ -24,6 +25,7 @@ __all__ = [
     "Rule",
     "cancellation",
     "closing",
+    "coming_back",
     "connecting",
     "exchange",
     "locality",

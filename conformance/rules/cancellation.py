@@ -74,6 +74,8 @@ class _EndsRequest(Rule):
             self._cancelled = new == CANCEL
 
     def on_result(self, result: trace.Result) -> None:
+        if result.outcome == "timed-out":
+            self._cancelled = False  # it has not waited for an answer
         if self._cancelled and self.scene.state == self.answer:
             self._cancelled = False
             self.kept()

@@ -73,7 +73,8 @@ class ValidReferences(Rule):
 
     def _used(self, by: Role, ok: bool, name: str, number: int | None) -> None:
         value = self.scene.nodes.get((FRONTEND, name), "")
-        if by is BACKEND and value == str(number):
+        closes = self.scene.nodes.get((FRONTEND, "state")) in _CLOSED  # and takes them back
+        if by is BACKEND and value == str(number) and not closes:
             self.check(ok, f"{name} that the backend's domain can use", f"{value} was refused")
 
 
@@ -151,6 +152,10 @@ class InitWait(_OnOwnState):
     def begin(self) -> None:
         self._was = False
 
+    def on_unmapped(self, by: Role, gref: int) -> None:
+        if by is BACKEND and self.node(BACKEND, "state") != _INIT_WAIT:
+            self._was = False  # the next connection starts anew
+
     def judge(self, state: str) -> None:
         self._was = state == _INIT_WAIT or (self._was and state not in _CLOSED)
         if state == _CONNECTED:
@@ -178,7 +183,9 @@ class MapBeforeConnected(_OnOwnState):
         self._bound = self._bound and by is not BACKEND
 
     def judge(self, state: str) -> None:
-        if state == _CONNECTED:
+        if state == _CONNECTED and self.scene.evidence(self.role, "grants") == "none":
+            self.kept()  # for all that can be seen; that is not enough to pass
+        elif state == _CONNECTED:
             missing = [
                 what
                 for what, done in (

@@ -174,10 +174,14 @@ class EventPerChange(Rule):
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is self.role:
             self._surplus -= 1
+            if new == CANCEL and old in (IDLE, FINISH) and not self.can_pass:
+                self._surplus -= 1  # it may lie over a SUBMIT that nobody saw
 
     def on_notify(self, by: Role, count: int) -> None:
         if by is not self.role:
             return
+        if by is FRONTEND and self.scene.state == CANCEL and not self.can_pass:
+            return  # it may be that of a CANCEL over CANCEL, which leaves no mark
         self._surplus += count
         self._events += count
         # One may be early; that is for submit-notifies and answer-notifies to judge.
@@ -213,23 +217,28 @@ class Answered(Rule):
 
 @rule("exchange.no-acknowledge")
 class NoAcknowledge(Rule):
-    """A request over FINISH that got no answer, where one over IDLE did."""
+    """A request over FINISH that got no answer, where one of its kind over IDLE did."""
 
     def begin(self) -> None:
-        self._answers_over_idle = False
+        self._answered_over_idle: set[bytes] = set()
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if request.over == FINISH:
             self.kept()
         else:
-            self._answers_over_idle = True
+            self._answered_over_idle.add(_command_code(request))
 
     def on_silence(self, silence: trace.Silence) -> None:
         request = self.scene.request
         if request is None or not request.well_formed or silence.awaited != "an answer":
             return
-        if request.over == FINISH and self._answers_over_idle and self.scene.phase == "setup":
+        known = _command_code(request) in self._answered_over_idle
+        if request.over == FINISH and known and self.scene.phase == "setup":
             self.broken("an answer, as over IDLE", "no answer to SUBMIT over FINISH")
+
+
+def _command_code(request: Request) -> bytes:
+    return request.packet[6:10]
 
 
 class _OnOwnResult(Rule):
@@ -260,6 +269,9 @@ class ResponseTaken(_OnOwnResult):
         answer = self.scene.last_answer
         if answer is None or answer.state != FINISH or not _is_sound(answer):
             return
+        gave_up = result.outcome == "timed-out" or self._closes()
+        if gave_up and self.scene.seen[FRONTEND] != FINISH:
+            return  # it did not know of the response
         taken = bytes.fromhex(result.packet)
         if result.outcome != "response":
             self.broken(f"the response of {answer.length} bytes", f"the order {result.outcome}")
@@ -268,6 +280,9 @@ class ResponseTaken(_OnOwnResult):
         else:
             said = f"{len(taken)} bytes, {taken[:10].hex(' ')} ..."
             self.broken(f"{answer.length} bytes, {answer.packet[:10].hex(' ')} ...", said)
+
+    def _closes(self) -> bool:
+        return any(order.do == "close" for order in self.scene.orders)
 
     def on_silence(self, silence: trace.Silence) -> None:
         answer = self.scene.last_answer

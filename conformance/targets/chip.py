@@ -8,24 +8,15 @@ from functools import cache
 from typing import Any
 
 from conformance.errors import AdapterError
-from vtpm_ref.packet import CODES, Family, PacketHeader, build, error_response, is_well_formed
+from conformance.targets.threaded import STARTUP, is_harmless, refusal
+from vtpm_ref.packet import CODES, Family, PacketHeader, error_response
 from vtpm_ref.page import capacity
 
 LIBRARY = "libtpms.so.0"
 _APT = "apt-get install libtpms0"
 
-#: What ``TPMLIB_ChooseTPMVersion`` calls each family, and its Startup(CLEAR).
-_FAMILIES = {
-    Family.TPM12: (0, build(0xC1, 0x99, b"\x00\x01")),
-    Family.TPM20: (1, build(0x8001, 0x144, b"\x00\x00")),
-}
-
-#: Tag and ordinal of commands that leave a TPM as fresh as it was: PCRRead,
-#: GetRandom and GetCapability of a 1.2.
-_HARMLESS = {(0xC1, 0x15), (0xC1, 0x46), (0xC1, 0x65)}
-
-#: The highest locality of a PC; libtpms would take 5 to 31 for 0.
-_MAX_LOCALITY = 4
+#: What ``TPMLIB_ChooseTPMVersion`` calls each family.
+_VERSIONS = {Family.TPM12: 0, Family.TPM20: 1}
 
 _RETRY, _BYTES, _NUMBER = 0x800, c.POINTER(c.c_void_p), c.POINTER(c.c_uint32)
 
@@ -102,36 +93,29 @@ class Chip:
 
     def start(self, family: Family, nvram: dict[str, bytes] | None) -> None:
         """
-        Switch on and send Startup(CLEAR).
-
-        The self test of a 1.2 makes an RSA key, about 150 ms, so one that is
-        still fresh is used again.  A 2.0 starts in 0.03 ms.
+        Switch on and send Startup(CLEAR), unless it is still fresh.
         """
         if nvram is None and self._fresh and family is self._family:
             self.nvram = dict(self.nvram)
             return
         self.nvram = {} if nvram is None else nvram
         self._family, self._fresh = family, False
-        version, startup = _FAMILIES[family]
         self._lib.TPMLIB_Terminate()
-        self._must("TPMLIB_ChooseTPMVersion", version)
+        self._must("TPMLIB_ChooseTPMVersion", _VERSIONS[family])
         self._must("TPMLIB_RegisterCallbacks", c.byref(self._callbacks))
         # It must not promise its user packets that do not fit the page.
         self._lib.TPMLIB_SetBufferSize(capacity(), None, None)
         self._must("TPMLIB_MainInit")
-        code = PacketHeader.unpack(self.process(startup, 0)).code
+        code = PacketHeader.unpack(self.process(STARTUP[family], 0)).code
         if code:
             raise AdapterError(f"libtpms refuses Startup(CLEAR) of TPM {family.value}: {code:#x}")
         self._fresh = nvram is None
 
     def process(self, packet: bytes, locality: int) -> bytes:
         """Execute one command and return its response."""
-        if not is_well_formed(packet) or len(packet) > capacity():
-            return error_response(self._family, CODES[self._family].size)
-        if locality > _MAX_LOCALITY:
-            return error_response(self._family, CODES[self._family].locality)
-        header = PacketHeader.unpack(packet)
-        self._fresh &= (header.tag, header.code) in _HARMLESS
+        if refused := refusal(self._family, packet, locality):
+            return refused
+        self._fresh &= is_harmless(packet)
         self._locality = locality
         answer = (c.byref(self._response), c.byref(self._size), c.byref(self._room))
         if self._lib.TPMLIB_Process(*answer, packet, len(packet)):

@@ -8,16 +8,14 @@ program that speaks the process link.
 """
 
 import atexit
-import os
-import select
 import sys
-from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
 from conformance.errors import AdapterError
 from conformance.targets import Target
 from conformance.targets.chip import available, chip
 from conformance.targets.reference import served_by
+from conformance.targets.threaded import ThreadedTpm
 from vtpm_ref.packet import Family
 from vtpm_ref.xenbus import Place
 
@@ -27,9 +25,9 @@ __all__ = ["LibTpms", "available", "backend", "backend12", "release"]
 _INSIST = 0.002
 
 
-class LibTpms:
+class LibTpms(ThreadedTpm):
     """
-    A TPM of ``family``, started up; fulfils ``conformance.driver.Tpm``.
+    A TPM of ``family``, started up.
 
     :param nvram: its stored state, changed in place; left out, a new TPM.
     :raises AdapterError: libtpms is missing, does not start, or another
@@ -43,20 +41,13 @@ class LibTpms:
     ) -> None:
         if LibTpms._open is not None:
             raise AdapterError("libtpms holds one TPM a process: close the one that is open first")
-        self.family = family
         self._chip = chip()
         self._chip.start(family, nvram)
         self.nvram = self._chip.nvram
-        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._event, select.POLLIN)
-        self._jobs: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
-        self._response = b""
         self._over = Event()
         self._over.set()
         self._lock = Lock()
-        self._worker = Thread(target=self._work, daemon=True)
-        self._worker.start()
+        super().__init__(family)
         # A command that runs while the interpreter ends would call back into it.
         atexit.register(self.close)
         LibTpms._open = self
@@ -64,7 +55,14 @@ class LibTpms:
     def start(self, packet: bytes, locality: int) -> None:
         """Start a command; only when no other is running."""
         self._over = Event()
-        self._jobs.put((packet, locality))
+        super().start(packet, locality)
+
+    def execute(self, packet: bytes, locality: int) -> bytes:
+        """See ``ThreadedTpm.execute``."""
+        response = self._chip.process(packet, locality)
+        with self._lock:
+            self._over.set()
+        return response
 
     def abort(self) -> None:
         """
@@ -76,37 +74,14 @@ class LibTpms:
         if self._cancel(over):
             Thread(target=self._insist, args=(over,), daemon=True).start()
 
-    def finished(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds for the command; say if it is over."""
-        return bool(self._poll.poll(timeout * 1000))
-
-    def result(self) -> bytes | None:
-        """The response of the command that is over; a TPM says itself if cancelled."""
-        os.eventfd_read(self._event)
-        return self._response
-
-    def fileno(self) -> int:
-        """A descriptor that is readable when the command is over."""
-        return self._event
-
     def close(self) -> None:
         """Let the TPM go, cancelling what runs; safe to call twice."""
         if LibTpms._open is not self:
             return
         self.abort()
-        self._jobs.put(None)
-        self._worker.join()
-        os.close(self._event)
+        self.end()
         atexit.unregister(self.close)
         LibTpms._open = None
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            response = self._chip.process(*job)
-            with self._lock:
-                self._response = response
-                self._over.set()
-            os.eventfd_write(self._event, 1)
 
     def _cancel(self, over: Event) -> bool:
         """Cancel unless ``over``, so that no later command is ever hit."""

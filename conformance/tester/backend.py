@@ -8,8 +8,15 @@ from collections.abc import Callable
 from conformance.errors import SetupFailed
 from conformance.links.base import Outcome
 from conformance.links.connection import Connection
-from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
-from conformance.tester.commands import get_random, random_bytes
+from conformance.tester.base import (
+    ANSWER_LIMIT,
+    CONNECT_LIMIT,
+    DECIDED,
+    FEATURE,
+    Found,
+    Tester,
+)
+from conformance.tester.commands import get_random, own_answer, random_bytes
 from vtpm_ref import page
 from vtpm_ref.packet import is_well_formed
 from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT
@@ -62,7 +69,9 @@ class BackendTester(Tester):
 
     def wait_decision(self) -> None:
         """Wait until the frontend has connected or closed; it may do neither."""
-        self._state_or_silence("a decision of the frontend")
+        with self._target_state(DECIDED) as ready:
+            awaited = "a decision of the frontend"
+            self.connection.wait(self._serving(ready), ANSWER_LIMIT * self.scale, awaited)
 
     def connect(self) -> None:
         """Go to Connected, the usual way, and see the frontend follow."""
@@ -83,8 +92,9 @@ class BackendTester(Tester):
         self.connection.unmap_page()
 
     def come_back(self) -> None:
-        """Start anew after ``die``: announce, take the page that is published, connect."""
+        """Start anew after ``die``: announce, in time take the page that is published, connect."""
         self.announce()
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
 
@@ -104,12 +114,21 @@ class BackendTester(Tester):
     def reopen_frontend(self) -> int:
         """Order the frontend to connect again, and let it; the order's number."""
         number = self.connection.order("reconnect")
+        self.see_connected(number)
+        return number
+
+    def see_connected(self, number: int) -> None:
+        """Connect to the frontend that order ``number`` has told to connect again."""
         self.wait_published()
         self.take_page()
         self.set_state(XenbusState.CONNECTED)
         self.wait_connected()
         self.wait_result(number)
-        return number
+
+    def stay(self) -> None:
+        """Hold on to a frontend that has closed, and give it the chance to use the page."""
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
+        self.connection.sample()
 
     def prepare(self) -> None:
         """Connect, and show with two legal exchanges that the ground holds."""
@@ -154,7 +173,7 @@ class BackendTester(Tester):
             found = self._found(state)
             if state != SUBMIT or not self._is_own(found):
                 return found
-            self.answer()
+            self.answer(own_answer(self.family, found.packet))
 
     def _is_own(self, found: Found) -> bool:
         """Whether a request is the frontend's own: sound, and not what was ordered."""
@@ -189,7 +208,7 @@ class BackendTester(Tester):
             connection.sample()
             found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
-                self.answer()
+                self.answer(own_answer(self.family, found.packet))
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""

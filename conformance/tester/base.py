@@ -22,6 +22,9 @@ EVENT_LIMIT = 0.05
 #: Seconds, before the multiplier, for the steps of connecting.
 CONNECT_LIMIT = 5.0
 
+#: The states that say whether a target connects.
+DECIDED = (XenbusState.CONNECTED, XenbusState.CLOSING, XenbusState.CLOSED)
+
 #: The node that names the protocol.
 FEATURE = "feature-protocol-v2"
 
@@ -107,12 +110,6 @@ class Tester:
         """Wait for a state node that the target owes."""
         with self._target_state(wanted) as ready:
             self._need(ready, limit, awaited)
-
-    def _state_or_silence(self, awaited: str) -> None:
-        """Wait for a decision that the target may also never take."""
-        wanted = (XenbusState.CONNECTED, XenbusState.CLOSING, XenbusState.CLOSED)
-        with self._target_state(wanted) as ready:
-            self.connection.wait(ready, ANSWER_LIMIT * self.scale, awaited)
 
     @contextmanager
     def _target_state(self, wanted: tuple[XenbusState, ...]) -> Iterator[Callable[[], bool]]:

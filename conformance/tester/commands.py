@@ -44,6 +44,31 @@ def random_bytes(family: Family, count: int = 16) -> bytes:
     return packet.build(tag, 0, count.to_bytes(width, "big") + bytes(range(count)))
 
 
+#: GetCapability of a 1.2 for TPM_CAP_PROPERTY: what is asked for, and four bytes more.
+_GET_PROPERTY = packet.build(0xC1, 0x65, bytes.fromhex("0000000500000004"))[6:]
+
+#: TPM_CAP_PROP_TIS_TIMEOUT and TPM_CAP_PROP_DURATION, each with what is answered, in
+#: microseconds: the timeouts A to D, and the longest short, medium and long command.
+_PROPERTIES = {
+    0x115: (750_000, 2_000_000, 750_000, 750_000),
+    0x120: (1_000_000, 1_000_000, 1_000_000),
+}
+
+
+def own_answer(family: Family, request: bytes) -> bytes:
+    """
+    The response to a request that a frontend makes for its own sake.
+
+    A driver for TPM 1.2 asks how long commands take.  It is told one second, so that
+    it gives up while a tester still looks.
+    """
+    values = _PROPERTIES.get(int.from_bytes(request[18:22], "big"))
+    if request[6:18] != _GET_PROPERTY or values is None:
+        return random_bytes(family)
+    body = b"".join(value.to_bytes(4, "big") for value in values)
+    return packet.build(0xC4, 0, len(body).to_bytes(4, "big") + body)
+
+
 def resized(packet: bytes, size: int) -> bytes:
     """``packet`` cut or filled to ``size`` bytes, its header saying so."""
     sized = packet[:2] + size.to_bytes(4, "big") + packet[6:]

@@ -3,7 +3,14 @@
 The tester that plays the frontend, against a backend.
 """
 
-from conformance.tester.base import ANSWER_LIMIT, CONNECT_LIMIT, FEATURE, Found, Tester
+from conformance.tester.base import (
+    ANSWER_LIMIT,
+    CONNECT_LIMIT,
+    DECIDED,
+    FEATURE,
+    Found,
+    Tester,
+)
 from conformance.tester.commands import get_random
 from vtpm_ref import page
 from vtpm_ref.states import FINISH, IDLE, SUBMIT
@@ -29,7 +36,8 @@ class FrontendTester(Tester):
 
     def wait_decision(self) -> None:
         """Wait until the backend has connected or closed; it may do neither."""
-        self._state_or_silence("a decision of the backend")
+        with self._target_state(DECIDED) as ready:
+            self.connection.wait(ready, ANSWER_LIMIT * self.scale, "a decision of the backend")
 
     def connect(self) -> None:
         """Go to Connected, the usual way."""
@@ -38,14 +46,25 @@ class FrontendTester(Tester):
         self.wait_connected()
         self.set_state(XenbusState.CONNECTED)
 
-    def connect_again(self) -> None:
-        """Publish a new page and port, and wait for an answer on it; nothing was closed before."""
-        self.publish()
+    def connect_again(self, *, page: bool = True, port: bool = True) -> None:
+        """
+        Publish a new page, a new port, or both, as if nothing had been before.
+
+        What is not new stays as it is; nothing is closed, so that the backend
+        finds other values in the nodes than those that it uses.
+        """
+        if page and port:
+            self.publish()
+        elif page:
+            self.connection.write({"ring-ref": str(self.connection.grant_page())})
+        else:
+            self.connection.write({"event-channel": str(self.connection.allocate_port())})
         self.set_state(XenbusState.INITIALISED)
 
     def close(self) -> None:
-        """Go to Closing and to Closed, and wait until the backend has let go."""
+        """Go to Closing, in time to Closed, and wait until the backend has let go."""
         self.set_state(XenbusState.CLOSING)
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
         self.set_state(XenbusState.CLOSED)
         self.wait_let_go()
 
@@ -56,6 +75,27 @@ class FrontendTester(Tester):
             awaited="the backend to let go",
             limit=CONNECT_LIMIT,
         )
+
+    def wait_closing(self) -> None:
+        """Wait until the backend closes by itself."""
+        wanted = (XenbusState.CLOSING, XenbusState.CLOSED)
+        self._need_state(*wanted, awaited="Closing of the backend", limit=CONNECT_LIMIT)
+
+    def stay(self) -> None:
+        """Give a backend that has let go the chance to touch the page all the same."""
+        self.connection.sample()
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
+        self.connection.sample()
+
+    def wait_event(self) -> None:
+        """Wait for an event, whatever it says."""
+        limit = ANSWER_LIMIT * self.scale
+        self._need(lambda: self.connection.events > 0, limit, "an event")
+
+    def wait_result(self, number: int) -> None:
+        """Wait until the backend reports on order ``number``."""
+        results = self.connection.results
+        self._need(lambda: number in results, CONNECT_LIMIT, "a result")
 
     def give_back(self) -> None:
         """Close one's own port and take the page back, once the backend has let go."""

@@ -4,15 +4,12 @@ Backends that break what the page says of connecting.
 """
 
 from dataclasses import replace
-from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref.backend import Backend, Step
 from vtpm_ref.states import State
 from vtpm_ref.steps import Operation, parse_number
 from vtpm_ref.xenbus import FEATURE_VALUE, XenbusState
-
-_UNANSWERED = "the request that it does not see is well-formed, and gets no answer"
 
 
 @animal("connecting.feature-value")
@@ -31,7 +28,12 @@ class InitWaitBeforeFeature(BackendAnimal):
         return self._become(XenbusState.INIT_WAIT)
 
     def do_init_wait(self) -> Operation:
+        if self.memory:
+            return self._become(XenbusState.INIT_WAIT)
         return self._write("feature-protocol-v2", FEATURE_VALUE)
+
+    def then_init_wait(self, result: None) -> Backend:
+        return replace(self.usual(result), memory=1)
 
 
 @animal("connecting.backend-checks")
@@ -66,7 +68,7 @@ class ConnectedBeforeMap(BackendAnimal):
         return replace(self.usual(text), step=Step.CONNECTED)
 
     def then_connected(self, result: None) -> Backend:
-        return self._go(Step.MAP)
+        return self._shows(XenbusState.CONNECTED)._go(Step.MAP)
 
     def then_bind(self, port: int | None) -> Backend:
         return replace(self.usual(port), step=Step.LOOK)
@@ -80,7 +82,7 @@ class ConnectedBeforeBind(BackendAnimal):
         return self._go(Step.CONNECTED)
 
     def then_connected(self, result: None) -> Backend:
-        return self._go(Step.BIND)
+        return self._shows(XenbusState.CONNECTED)._go(Step.BIND)
 
     def then_bind(self, port: int | None) -> Backend:
         return replace(self.usual(port), step=Step.LOOK)
@@ -112,28 +114,40 @@ class OnlyToConnected(BackendAnimal):
         return self.usual(text if connected else None)
 
 
-@animal("connecting.look-at-once", "exchange.answered", why=_UNANSWERED)
+@animal(
+    "connecting.look-at-once",
+    "exchange.answered",
+    "connecting.serves-initialised",
+    "coming-back.new-references",
+    "coming-back.unknown-request",
+    "coming-back.rings",
+    why="whatever is in the page when it connects, it does not see",
+)
 class RestsWhenConnected(BackendAnimal):
     """Does not look at the page when it connects, and drops the event of the binding."""
 
     def then_connected(self, result: None) -> Backend:
-        return replace(self, step=Step.REST, unseen_event=False)
+        return replace(self.usual(result), step=Step.REST, unseen_event=False)
 
 
-@animal("connecting.serves-initialised", "exchange.answered", why=_UNANSWERED)
+@animal(
+    "connecting.serves-initialised",
+    "exchange.answered",
+    "coming-back.new-references",
+    why="the request that it leaves alone is well-formed; one is on a new page",
+)
 class ServesOnlyConnected(BackendAnimal):
     """Takes no request before the frontend is Connected."""
 
     def then_look(self, raw: bytes) -> Backend:
-        if raw[0] == State.SUBMIT:
+        if raw[0] == State.SUBMIT and not self.unknown:
             return replace(self, step=Step.READ_FRONTEND, unseen_event=False, memory=1)
         return self.usual(raw)
 
     def then_read_frontend(self, text: str | None) -> Backend:
-        if not self.memory:
-            return self.usual(text)
-        connected = parse_number(text) == XenbusState.CONNECTED
-        return replace(self, step=Step.SAMPLE if connected else Step.REST, memory=0)
-
-    def changed(self, path: str) -> Self:
-        return self._go(Step.LOOK) if self.step is Step.REST else super().changed(path)
+        state = parse_number(text)
+        if self.memory and state == XenbusState.INITIALISED:
+            return self._go(Step.REST)
+        if self.memory and state == XenbusState.CONNECTED:
+            return replace(self, step=Step.SAMPLE, memory=0)
+        return replace(self, memory=0).usual(text)

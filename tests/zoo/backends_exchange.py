@@ -78,8 +78,19 @@ class EventBeforeFinish(BackendAnimal):
     def do_put_idle(self) -> Operation:
         return Notify()
 
+    def then_put_finish(self, result: None) -> Backend:
+        return replace(self.usual(result), memory=1)
+
+    def then_put_idle(self, result: None) -> Backend:
+        return replace(self.usual(result), memory=1)
+
     def do_ring(self) -> Operation:
+        if not self.memory:
+            return Notify()  # of a backend that has connected
         return store_state(State.IDLE if self.response is None else State.FINISH)
+
+    def then_ring(self, result: None) -> Backend:
+        return replace(self.usual(result), memory=0)
 
 
 @animal("exchange.answered")
@@ -122,7 +133,10 @@ class DropsShortestRequest(BackendAnimal):
     "connecting.look-at-once",
     "connecting.serves-initialised",
     "connecting.backend-connects",
-    why="no request at all is answered; for the last, one is part of the case's fence",
+    "coming-back.unknown-request",
+    "coming-back.rings",
+    why="no request at all is answered, and no state looked at; for connecting.backend-connects,"
+    " one is part of the case's fence",
 )
 class Deaf(BackendAnimal):
     """Connects, and then answers nothing."""

@@ -84,7 +84,7 @@ class NodesOneByOne(FrontendAnimal):
 
     def then_publish(self, result: None) -> Frontend:
         last = self.memory == len(PUBLISHED) - 1
-        return self.usual() if last else replace(self, memory=self.memory + 1)
+        return replace(self.usual(), memory=0) if last else replace(self, memory=self.memory + 1)
 
 
 @animal("connecting.decimal")

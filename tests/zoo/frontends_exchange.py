@@ -61,7 +61,7 @@ class SubmitsWithoutEvent(FrontendAnimal):
     """Sends no event after SUBMIT."""
 
     def then_put_submit(self, result: None) -> Frontend:
-        return self._wait(Step.WAIT_ANSWER)
+        return replace(self, submitted=True)._wait(Step.WAIT_ANSWER)
 
 
 @animal("exchange.submit-notifies")
@@ -104,7 +104,11 @@ class EventIsAnswer(FrontendAnimal):
         return self._go(Step.TAKE_LENGTH) if raw[0] == State.SUBMIT else self.usual(raw)
 
 
-@animal("exchange.waits-for-answer")
+@animal(
+    "exchange.waits-for-answer",
+    "closing.request-ends",
+    why="a request that has no answer has ended with what it took before it closes",
+)
 class TakesAtOnce(FrontendAnimal):
     """Takes what is in the page as soon as it has sent its event."""
 
@@ -124,7 +128,9 @@ class IdleIsSuccess(FrontendAnimal):
 @animal(
     "exchange.idle-is-no-response",
     "cancel.idle-accepted",
-    why="an IDLE that answers a CANCEL ends the request as any IDLE does",
+    "coming-back.goes-on",
+    why="an IDLE that answers a CANCEL ends the request as any IDLE does, and so does that of a"
+    " backend that has come back",
 )
 class WaitsOnIdle(FrontendAnimal):
     """Goes on waiting when the answer is IDLE."""

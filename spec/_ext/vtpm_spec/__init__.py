@@ -21,6 +21,7 @@ from . import (
     index,
     ladder,
     layout,
+    matrix,
     measured,
     spellings,
     state_diagram,
@@ -37,6 +38,7 @@ PARTS = (
     ladder,
     index,
     checklist,
+    matrix,
     spellings,
     consistency,
 )

@@ -62,8 +62,9 @@ def _cells() -> Iterator[Citation]:
 
 
 def _steps() -> Iterator[Citation]:
-    for number, step in enumerate(xenbus.HANDSHAKE, 1):
-        yield Citation(f"HANDSHAKE step {number}", step.clause, step.clause)
+    for name, steps in xenbus.HANDSHAKES.items():
+        for number, step in enumerate(steps, 1):
+            yield Citation(f"{name} step {number}", step.clause, step.clause)
 
 
 def _judged() -> Iterator[Citation]:

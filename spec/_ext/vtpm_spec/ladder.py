@@ -6,6 +6,7 @@ Between the two sides stands what they share; an arrow towards it is a store,
 one away from it a load.  An event goes from side to side.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Row:
 
     :param kind: ``store``, ``load``, ``event``, or ``note`` for all else.
     :param state: the page state that it leads to, if it writes one.
+    :param node: it reads or writes xenstore, not the page.
     :param outside: it is not a step of the two sides, and begins a new part.
     """
 
@@ -48,7 +50,13 @@ class Row:
     kind: str
     label: str
     state: str = ""
+    node: bool = False
     outside: bool = False
+
+    @property
+    def of_page(self) -> bool:
+        """Whether it stores to the page or loads from it."""
+        return self.kind in ("store", "load") and not self.node
 
 
 def rows(played: Played) -> list[Row]:
@@ -73,7 +81,8 @@ def _rows(move: str, events: Sequence[trace.AnyEvent]) -> Iterator[Row]:
     elif is_step(move):
         yield Row(Role(who), "note", _outcome(events) or what)
     elif not is_delivery(move):  # what is delivered is drawn where it was sent
-        side = Role.BACKEND if "TPM" in move else Role.FRONTEND
+        theirs = re.match(r"the (TPM|backend|toolstack) ", move) is not None
+        side = Role.BACKEND if theirs else Role.FRONTEND
         yield Row(side, "note", move, outside=True)
 
 
@@ -94,7 +103,7 @@ def _arrow(event: trace.AnyEvent) -> Row | None:
             return Row(Role(event.by), "event", "event")
         case trace.Node(by="frontend" | "backend" as by, op="read" | "write" as op):
             kind = "load" if op == "read" else "store"
-            return Row(Role(by), kind, _node(event.path, event.value))
+            return Row(Role(by), kind, _node(event.path, event.value), node=True)
     return None
 
 
@@ -117,8 +126,9 @@ def _node(path: str, value: str | None) -> str:
 
 def _shared(drawn: Sequence[Row]) -> str:
     """What stands in the middle."""
-    opens = any(row.label.startswith("ring-ref") for row in drawn)
-    return "xenstore, page" if opens else "shared page"
+    if not any(row.node for row in drawn):
+        return "shared page"
+    return "xenstore, page" if any(row.of_page for row in drawn) else "xenstore"
 
 
 def in_words(drawn: Sequence[Row]) -> str:
@@ -264,7 +274,8 @@ class LadderDirective(SphinxDirective):
             self.env.note_dependency(str(module.__file__))
         name = self.arguments[0]
         played = scenarios.play(name)
-        title, drawn, first = SCENARIOS[name].title, rows(played), first_state(played)
+        title, drawn = SCENARIOS[name].title, rows(played)
+        first = first_state(played) if any(row.of_page for row in drawn) else ""
         told = (
             "A trace of the two reference machines, judged in this build: "
             f"{len(played.kept)} clauses kept, none broken."

@@ -61,7 +61,9 @@ class Played:
 
 
 _CANCEL = replace(_ONE, cancels=1)
+_CLOSE = replace(_ONE, closes=1)
 _SUBMITTED = (REST, "the user submits", REST)
+_CLOSED = (REST, "the user closes", REST)
 
 SCENARIOS = {
     "open": Scenario("From nothing to Connected", (REST,), ()),
@@ -108,6 +110,27 @@ SCENARIOS = {
         ),
         _SUBMITTED,
         _CANCEL,
+    ),
+    "close": Scenario("The frontend closes", ("the user closes", REST), budget=_CLOSE),
+    "close-in-command": Scenario(
+        "The frontend closes while the TPM works",
+        ("the user closes", REST, "the TPM ends", REST),
+        _SUBMITTED,
+        _CLOSE,
+    ),
+    "reconnect": Scenario(
+        "The frontend opens again", ("the user opens again", REST), _CLOSED, _CLOSE
+    ),
+    "backend-restart": Scenario(
+        "The backend dies with a request unanswered, and starts again",
+        ("the backend dies", REST),
+        _SUBMITTED,
+        replace(_ONE, restarts=1),
+    ),
+    "detach": Scenario(
+        "The toolstack takes the device away",
+        ("the toolstack detaches", REST),
+        budget=replace(_ONE, detaches=1),
     ),
 }
 

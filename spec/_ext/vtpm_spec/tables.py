@@ -134,11 +134,11 @@ def node_table() -> nodes.Node:
     return table(("node", "directory", "written by", "value"), rows, "node-table")
 
 
-def handshake_table() -> nodes.Node:
-    """The steps towards Connected: a table, or a numbered list in plain text."""
+def handshake_table(name: str) -> nodes.Node:
+    """The steps of one way, ``connecting`` or ``closing``: a table, or a list in plain text."""
     rows: list[Sequence[Cell]] = []
     plain = nodes.enumerated_list(enumtype="arabic", prefix="", suffix=".")
-    for number, step in enumerate(xenbus.HANDSHAKE, 1):
+    for number, step in enumerate(xenbus.HANDSHAKES[name], 1):
         state = "" if step.state is None else xenbus_state(step.state)
         cells = (str(number), step.role.value, step.after, step.does, state or "nothing")
         rows.append((*cells, reference(step.clause)))
@@ -155,16 +155,22 @@ def xenbus_state(state: xenbus.XenbusState) -> str:
     return f"{state.name.title().replace('_', '')} ({state.value})"
 
 
-def directive(make: Callable[[], nodes.Node], *models: ModuleType) -> type[SphinxDirective]:
+def directive(
+    make: Callable[..., nodes.Node], *models: ModuleType, arguments: int = 0
+) -> type[SphinxDirective]:
     """
     Return a directive that puts ``make()`` in place and depends on ``models``.
+
+    :param arguments: how many words follow its name; ``make`` gets them.
     """
 
     class Generated(SphinxDirective):
+        required_arguments = arguments
+
         def run(self) -> list[nodes.Node]:
             for model in models:
                 self.env.note_dependency(str(model.__file__))
-            return [make()]
+            return [make(*self.arguments)]
 
     return Generated
 
@@ -176,4 +182,4 @@ def setup(app: Sphinx) -> None:
     app.add_directive("error-table", directive(error_table, packet))
     app.add_directive("transition-table", directive(transition_table, states))
     app.add_directive("node-table", directive(node_table, xenbus))
-    app.add_directive("handshake-table", directive(handshake_table, xenbus))
+    app.add_directive("handshake-table", directive(handshake_table, xenbus, arguments=1))

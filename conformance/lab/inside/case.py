@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""
+Runs in dom0: plays one case next to the devices, and leaves its trace.
+
+Standard library only.
+"""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from conformance import play as playing
+from conformance.cases import CASES
+from conformance.errors import AdapterError
+from conformance.links.xen import XenLink
+from conformance.links.xen_devices import StoreClient
+from conformance.links.xen_peers import ConsolePeer, Peer, ProgramPeer
+from conformance.recorder import Recorder
+from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
+
+#: Where the init script lets xenstored write its trace log.
+STORE_LOG = Path("/tmp/xenstored.log")
+
+
+def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
+    """
+    Play the case that ``request`` names, with its trace in ``out``; without one, only start.
+
+    :return: ``skipped``, in words why the case does not apply, empty if it was played;
+        ``disorder``, whether the target can take no further case.
+    :raises AdapterError: the target does not start.
+    """
+    header = request["header"]
+    place = Place(header["frontend"], header["backend"], header["device"])
+    with closing(Recorder(out, header)) as recorder:
+        peer = make_peer(request["peer"])
+        scale = float(request["scale"])
+        link = XenLink(Role(request["role"]), place, recorder, peer, scale, STORE_LOG)
+        try:
+            playing.start(link)
+            case = request["case"]
+            skipped = playing.play(CASES[case], link, scale) if case else ""
+            ended = request["peer"]["kind"] != "program" and link.exited is not None
+            return {"skipped": skipped, "disorder": ended}
+        finally:
+            link.stop()
+
+
+def make_peer(words: dict[str, Any]) -> Peer:
+    """
+    The target that the host has named.
+
+    :raises AdapterError: there is no such guest.
+    """
+    if words["kind"] == "program":
+        return ProgramPeer(words["command"])
+    if not words["speaks"]:
+        return Peer()
+    store = StoreClient(lambda path, token: None)
+    console = store.read(f"/local/domain/{words['domid']}/console/tty")
+    store.close()
+    if console is None:
+        raise AdapterError(f"domain {words['domid']} is not there, or has no console")
+    return ConsolePeer(console, comes_first=words["kind"] == "linux")

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""
+The main job on real Xen: a Linux guest's TPM tools, its driver, and the reference backend.
+
+``python -m conformance.lab.tools`` prints what they print, as a shell session.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from conformance.errors import ConformanceError
+from conformance.lab import build
+from conformance.lab.session import Session
+from conformance.lab.targets import REFERENCE
+
+_SERVE = "conformance.lab.inside.serve:run"
+
+TOOLS = (
+    "tpm2_getrandom -T device:/dev/tpm0 --hex 16",
+    "tpm2_pcrread -T device:/dev/tpm0 sha256:0,1,2",
+)
+
+#: Seconds for all of it.
+LIMIT = 120.0
+
+
+def run(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Have the guest do something while the reference backend serves it.
+
+    :param questions: messages for the guest's agent.
+    :return: what it told of each.
+    :raises LabError: there is no lab, or they do not connect.
+    """
+    with tempfile.TemporaryDirectory(prefix="vtpm-") as folder:
+        session = Session(build.default(), Path(folder) / "console.log")
+        try:
+            told, _ = session.call(
+                _SERVE, LIMIT, domid=session.guest, command=REFERENCE, programs=questions
+            )
+            return list(told)
+        finally:
+            session.close()
+
+
+def main() -> int:
+    """Run the tools; return the exit code."""
+    try:
+        done = run([{"msg": "run", "argv": tool} for tool in TOOLS])
+    except ConformanceError as error:
+        print(f"tools: {error}", file=sys.stderr)
+        return error.exit_code
+    for tool, told in zip(TOOLS, done, strict=True):
+        print(f"guest$ {tool}")
+        print((told["stdout"] + told["stderr"]).rstrip())
+    return int(any(told["status"] for told in done))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

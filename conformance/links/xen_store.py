@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: MIT
+"""
+The host's xenstore as a link uses it, and what it lets one see of the target.
+
+With xenstored's trace log every operation of both sides is seen, in the order in
+which xenstored took them.  Without it, only the judge's own are, and what a watch
+shows of the target's nodes: that they have changed, and what they say then.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.links.xen_devices import StoreClient, StoreRefused
+from conformance.links.xenstore import TOOLSTACK, StoreError, WatchEvent
+from conformance.links.xenstore_wire import Op
+from vtpm_ref.xenbus import Place
+
+#: Told of each operation: whether the judge's own, operation, path, value, transaction, success.
+Record = Callable[[bool, str, str, str | None, int, bool], None]
+
+#: Seconds until the log has what xenstored has answered already.
+_LOG_LIMIT = 0.5
+
+_LINE = re.compile(r"(IN|OUT) (0x[0-9a-f]+) \d+ [\d:]+ ([A-Z_]+) \((.*)\)")
+
+
+@dataclass
+class _Entry:
+    """An operation in the log; ``ok`` is ``None`` until its reply is there."""
+
+    connection: str
+    op: str
+    words: str
+    ok: bool | None = None
+    said: str = ""
+
+
+class StoreLog:
+    """
+    xenstored's trace log, from its present end on.
+
+    A log line does not name its transaction; a write is put down to the one that its
+    connection has open.
+
+    :param path: the file that xenstored writes (``xenstore-control logfile``).
+    :param places: the devices; operations elsewhere are left out.
+    :param judged: domid of the target, whose relative paths start in its home.
+    """
+
+    def __init__(self, path: Path, places: list[Place], judged: int, record: Record) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._places = places
+        self._home = f"/local/domain/{judged}/"
+        self._record = record
+        self._rest = ""
+        self._own = ""
+        self._entries: list[_Entry] = []
+        self._open: dict[str, list[int]] = {}
+        self._shown: set[tuple[str, int]] = set()
+
+    def find_own(self, client: StoreClient) -> None:
+        """Learn which connection is ``client``: the one that reads a node of this name."""
+        marker = f"/tool/vtpm-conformance/{os.getpid()}"
+        client.read(marker)
+        deadline = time.monotonic() + _LOG_LIMIT
+        while not self._own and time.monotonic() < deadline:
+            for entry in self._parse():
+                if entry.op == "READ" and entry.words.rstrip() == marker:
+                    self._own = entry.connection
+            time.sleep(0.0001)
+        self._entries.clear()
+
+    def drain(self, *, own: bool = False) -> None:
+        """
+        Record what is new.
+
+        :param own: an operation of the judge has just been answered; wait for it to be there.
+        """
+        deadline = time.monotonic() + _LOG_LIMIT
+        while True:
+            self._entries += self._parse()
+            pending = any(e.connection == self._own and e.ok is None for e in self._entries)
+            seen = any(e.connection == self._own for e in self._entries)
+            if not own or (seen and not pending) or time.monotonic() > deadline:
+                break
+            time.sleep(0.0001)  # the CPU is xenstored's, which has to write its line
+        while self._entries and self._entries[0].ok is not None:
+            self._tell(self._entries.pop(0))
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._fd)
+
+    def _parse(self) -> list[_Entry]:
+        """New operations; replies are noted at those that they answer."""
+        found: list[_Entry] = []
+        while data := os.read(self._fd, 1 << 16):
+            *lines, self._rest = (self._rest + data.decode("latin-1")).split("\n")
+            for line in lines:
+                match = _LINE.fullmatch(line)
+                if match is None or match[3] == "WATCH_EVENT":
+                    continue
+                way, connection, op, words = match.groups()
+                if way == "IN":
+                    found.append(_Entry(connection, op, words))
+                    continue
+                for entry in self._entries + found:
+                    if entry.connection == connection and entry.ok is None:
+                        entry.ok, entry.said = op != "ERROR", words.rstrip()
+                        break
+        return found
+
+    def _tell(self, entry: _Entry) -> None:
+        open_ = self._open.setdefault(entry.connection, [])
+        own, ok = entry.connection == self._own, bool(entry.ok)
+        if entry.op == "TRANSACTION_START" and ok:
+            open_.append(int(entry.said))
+        elif entry.op == "TRANSACTION_END" and open_:
+            tx = open_.pop()
+            if (entry.connection, tx) in self._shown:
+                commits = ok and entry.words.startswith("T")
+                self._record(own, "end", "", None, tx, commits)
+        elif entry.op in ("WRITE", "RM"):
+            path, _, value = entry.words.partition(" ")
+            path = path if path.startswith("/") else self._home + path
+            homes = [d + "/" for p in self._places for d in (p.frontend_dir, p.backend_dir)]
+            if not path.startswith(tuple(homes)):
+                return
+            tx = open_[-1] if open_ else 0
+            if tx and (entry.connection, tx) not in self._shown:
+                self._shown.add((entry.connection, tx))
+                self._record(own, "start", "", None, tx, True)
+            op = "rm" if entry.op == "RM" else "write"
+            self._record(own, op, path, value if op == "write" else None, tx, ok)
+
+
+class RealStore:
+    """
+    The host's store, with the interface of ``conformance.links.xenstore.XenStore``.
+
+    The domid that each operation names is not used: it is always this domain.
+
+    :param judged: domid of the target.
+    :param log: xenstored's trace log, if it writes one.
+
+    :ivar places: the devices whose nodes are recorded.
+    :ivar toolstack: whether what is written now is the toolstack's part.
+    :raises AdapterError: there is no xenstore here.
+    """
+
+    def __init__(self, judged: int, record: Record, log: Path | None) -> None:
+        self.places: list[Place] = []
+        self.toolstack = False
+        self._record = record
+        self._fires: dict[str, tuple[str, str, WatchEvent]] = {}
+        self._tokens = 0
+        self.client = StoreClient(self._changed)
+        self.fd = self.client.fd
+        self._log = StoreLog(log, self.places, judged, record) if log is not None else None
+        if self._log is not None:
+            self._log.find_own(self.client)
+
+    def read(self, domid: int, path: str, tx: int = 0) -> str | None:
+        """Text of a node; ``None`` if there is none."""
+        value = self.client.read(path, tx)
+        self.drain()
+        self._record(True, "read", path, value, tx, value is not None)
+        return value
+
+    def write(self, domid: int, path: str, value: str, tx: int = 0, *, wait: bool = True) -> None:
+        """
+        Write a node.
+
+        :param wait: record it before this returns.
+        :raises StoreError: the store refuses it.
+        """
+        if domid == TOOLSTACK and not self.toolstack:
+            self.toolstack = True
+            try:
+                self.write(domid, path, value, tx)
+            finally:
+                self.toolstack = False
+            return
+        if self._log is None:
+            self._record(True, "write", path, value, tx, True)
+        try:
+            self.client.write(path, value, tx)
+        except StoreRefused as error:
+            raise StoreError(str(error)) from error
+        finally:
+            if wait:
+                self.drain(own=True)
+
+    def remove(self, domid: int, path: str, tx: int = 0) -> None:
+        """Remove a node and all below it."""
+        if self._log is None:
+            self._record(True, "rm", path, None, tx, True)
+        self.client.remove(path)
+        self.drain(own=True)
+
+    def start(self, domid: int) -> int:
+        """Start a transaction; return its number."""
+        tx = self.client.start()
+        if self._log is None:
+            self._record(True, "start", "", None, tx, True)
+        return tx
+
+    def end(self, domid: int, tx: int, commit: bool) -> bool:
+        """End a transaction; whether it took effect."""
+        done = self.client.end(tx, commit)
+        if self._log is None:
+            self._record(True, "end", "", None, tx, done)
+        self.drain(own=True)
+        return done
+
+    def watch(self, domid: int, path: str, token: str, fire: WatchEvent) -> None:
+        """Call ``fire`` now and whenever ``path`` or something below it changes."""
+        self._tokens += 1
+        own = str(self._tokens)
+        self._fires[own] = path, token, fire
+        self.client.watch(path, own)
+
+    def unwatch(self, domid: int, path: str, token: str) -> None:
+        """Take a watch back."""
+        for own, (watched, its, _) in list(self._fires.items()):
+            if (watched, its) == (path, token):
+                del self._fires[own]
+                self.client.unwatch(path, own)
+
+    def drain(self, *, own: bool = False) -> None:
+        """Record what the log has that is new."""
+        if self._log is not None:
+            self._log.drain(own=own)
+
+    def pump(self) -> None:
+        """Take in what has come, without waiting."""
+        self.client.pump()
+        self.drain()
+
+    def close(self) -> None:
+        """End the connection."""
+        self.client.close()
+        if self._log is not None:
+            self._log.close()
+
+    def introduced(self, domid: int) -> bool:
+        """Whether ``domid`` is a domain that runs, as far as xenstored knows."""
+        try:
+            return self.client.call(Op.IS_DOMAIN_INTRODUCED, str(domid)).startswith("T")
+        except StoreRefused:
+            return False
+
+    def _changed(self, path: str, token: str) -> None:
+        entry = self._fires.get(token)
+        if entry is not None:
+            self.drain()
+            watched, its, fire = entry
+            fire(watched, its, path)
