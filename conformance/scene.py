@@ -15,6 +15,7 @@ Listeners are plain functions, kept by the name of what they listen to:
 - ``request(request)``: a request, as its backend can find it
 - ``answer(request, answer)``: an answer, as its frontend can find it
 - ``node(role, name, value, by)``: a node of ``role``'s directory changed
+- ``tried(role, name, op, by, ok)``: somebody read, wrote or removed such a node, or was refused
 - ``mapped(by, ok, gref)``, ``bound(by, ok, remote)``, ``order(order)``, ``result(result)``
 - ``granted(gref)``, ``revoked(gref, ok)``, ``unmapped(by, gref)``, ``unbound(by)``
 - ``phase(name)``, ``silence(silence)``, ``exit(how)``, ``end()``
@@ -306,11 +307,11 @@ class Scene:
 
     def _node(self, event: trace.Node) -> None:
         key = (event.by, event.tx)
-        if event.op in ("write", "rm") and event.ok:
-            place = self._node_place(event.path)
+        place = self._node_place(event.path) if event.op in ("read", "write", "rm") else None
+        if place is not None:
+            self._tell("tried", *place, event.op, event.by, event.ok)
+        if place is not None and event.op in ("write", "rm") and event.ok:
             value = event.value if event.op == "write" else None
-            if place is None:
-                return
             if event.tx:
                 self._writes.setdefault(key, []).append((*place, value))
             else:

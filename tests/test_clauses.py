@@ -18,10 +18,14 @@ CLAUSES = {
     "states": 9,
     "exchange": 12,
     "packets": 12,
+    "long-packets": 3,
     "cancellation": 5,
     "locality": 5,
+    "nodes": 3,
     "connecting": 16,
     "closing": 18,
+    "ordering": 3,
+    "extra-pages": 8,
 }
 
 

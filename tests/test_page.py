@@ -104,3 +104,9 @@ def test_where_the_packet_starts(count: int, offset: int, room: int) -> None:
     """8 + 4·n, and what is left of 4096 bytes."""
     assert page.packet_offset(count) == offset
     assert page.capacity(count) == room
+
+
+@pytest.mark.parametrize(("count", "room"), [(0, 4088), (1, 8180), (2, 12272), (255, 1047548)])
+def test_extra_pages_would_follow_the_shared_one(count: int, room: int) -> None:
+    """n + 1 pages, less the header and the list."""
+    assert page.extended_capacity(count) == room

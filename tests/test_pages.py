@@ -21,16 +21,20 @@ PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets"
 PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
-PAGES += ["history", "extra-pages"]
+PAGES += ["history", "extra-pages", "implementations", "evidence"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
     "cancellation": 7,
     "closing": 5,
-    "connecting": 7,
+    "connecting": 4,
     "exchange": 5,
+    "extra-pages": 4,
     "introduction": 7,
     "locality": 5,
+    "long-packets": 11,
+    "nodes": 5,
+    "ordering": 5,
     "packets": 8,
     "shared-page": 10,
     "states": 5,
@@ -161,6 +165,8 @@ def test_plain_text_has_80_columns_but_for_code(plain: Path, name: str) -> None:
         ("states", "| SUBMIT | FINISH | legal   | states.submit-when-free | the next request, no"),
         ("states", "| CANCEL | FINISH | race    | states.cancel-when-busy | crossed a FINISH "),
         ("states", "| FINISH | CANCEL | legal   | states.backend-writes "),
+        ("long-packets", "| 255 | 1028            | 3068                   | 1047548 "),
+        ("nodes", '| "uuid"                | backend  | toolstack  | backend   | which TPM it '),
         ("connecting", "3. backend, after frontend Initialised or Connected: checks the\n"),
         ("clauses", '"states.backend-writes"\n   MUST NOT \u00b7 backend \u00b7 stated\n'),
     ],
@@ -206,7 +212,7 @@ def test_the_picture_is_told_to_those_who_do_not_see_it(html: Path) -> None:
 
 def test_clauses_json_stands_beside_the_html(html: Path) -> None:
     listed = json.loads((html / "clauses.json").read_text(encoding="utf-8"))
-    assert len(listed) == 84
+    assert len(listed) == 101
     found = next(clause for clause in listed if clause["id"] == "states.backend-writes")
     cases = found.pop("cases")
     assert cases and all(case.startswith("states.backend-writes/") for case in cases)

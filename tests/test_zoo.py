@@ -23,14 +23,28 @@ from vtpm_ref.packet import Family
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
+_ORDER = "shows only on a processor that reorders, with another one looking on"
+_PROPOSED = "is a proposal that nobody has built"
+
 #: Clauses without an animal, and why.
 UNOBSERVABLE = {
     "page.size": "shows only on a machine whose own pages are larger than 4096 bytes",
     "cancel.outcome-unknown": "is about the words in which a user is told",
+    "ordering.release": _ORDER,
+    "ordering.acquire": _ORDER,
+    "ordering.notify": _ORDER,
+    "extra.feature": _PROPOSED,
+    "extra.negotiated": _PROPOSED,
+    "extra.limit": _PROPOSED,
+    "extra.writable": _PROPOSED,
+    "extra.fixed": _PROPOSED,
+    "extra.contiguous": _PROPOSED,
+    "extra.response": _PROPOSED,
+    "extra.bad-grant": _PROPOSED,
 }
 
 #: Animals of each role; change it with the zoo.
-POPULATION = {Role.BACKEND: 74, Role.FRONTEND: 59}
+POPULATION = {Role.BACKEND: 80, Role.FRONTEND: 61}
 
 REFERENCES: dict[str, tuple[Role, Callable[[Place], Target]]] = {
     "backend": (Role.BACKEND, reference.backend),
@@ -42,6 +56,24 @@ REAL: dict[str, tuple[ModuleType, Callable[[Place], Target]]] = {
     "libtpms-1.2": (libtpms, libtpms.backend12),
     "swtpm-2.0": (swtpm, swtpm.backend),
     "swtpm-1.2": (swtpm, swtpm.backend12),
+}
+
+_SHORT = {"long.too-long-response": "none of its responses is longer than 3068 bytes"}
+_FIXED = {"long.size-told": "it reports 4096 bytes, whatever size it was given"}
+
+#: Clauses that a real TPM gives no occasion to keep, and why.
+NOT_EXERCISED: dict[str, dict[str, str]] = {
+    "libtpms-2.0": _SHORT,
+    "libtpms-1.2": {},
+    "swtpm-2.0": _SHORT,
+    "swtpm-1.2": {},
+}
+#: Clauses that it breaks whatever backend it is behind, and how.
+BREAKS: dict[str, dict[str, str]] = {
+    "libtpms-2.0": {},
+    "libtpms-1.2": _FIXED,
+    "swtpm-2.0": {},
+    "swtpm-1.2": _FIXED,
 }
 
 
@@ -145,18 +177,22 @@ def test_the_reference_keeps_every_clause_of_its_role(target: str, tmp_path: Pat
 
 @pytest.mark.parametrize("target", REAL)
 def test_the_reference_with_a_real_tpm_keeps_every_clause(target: str, tmp_path: Path) -> None:
+    """All but those of the tables above, and these show every time."""
     module, make = REAL[target]
     if missing := module.available():
         pytest.skip(f"not run: {missing}")
-    kept = set()
+    kept: set[str] = set()
+    broken: set[str] = set()
     try:
         for case in cases_of(Role.BACKEND):
             judgement = judged(case, make, tmp_path)
-            assert (case.id, judgement.setup_failed, judgement.broken) == (case.id, "", frozenset())
+            assert (case.id, judgement.setup_failed) == (case.id, "")
             kept |= {key[0] for key, result in judgement.results.items() if result.occasions}
+            broken |= judgement.broken
     finally:
         module.release()
-    assert sorted(kept) == sorted(rules_for(Role.BACKEND))
+    assert broken == BREAKS[target].keys()
+    assert kept == {*rules_for(Role.BACKEND)} - NOT_EXERCISED[target].keys()
 
 
 def rules_for(role: Role) -> list[str]:

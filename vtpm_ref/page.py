@@ -115,3 +115,12 @@ def capacity(nr_extra_pages: int = 0) -> int:
     Bytes of packet that fit between the grant list and the end of the page.
     """
     return PAGE_SIZE - packet_offset(nr_extra_pages)
+
+
+def extended_capacity(nr_extra_pages: int) -> int:
+    """
+    Bytes of packet that fit when the extra pages follow the shared page.
+
+    Nobody has extra pages today; the appendix of the document proposes them.
+    """
+    return capacity(nr_extra_pages) + PAGE_SIZE * nr_extra_pages

@@ -2,9 +2,9 @@
 """
 How the two sides find each other: xenstore nodes and the way to Connected.
 
-``NODES`` says who writes which node; ``HANDSHAKES`` has the order of the steps
-up to Connected, and of those out and back, each with what its party waits for.
-The machines follow the same order, and the pages render all tables.
+``NODES`` says who writes and who reads which node; ``HANDSHAKES`` has the order of
+the steps up to Connected, and of those out and back, each with what its party
+waits for.  The machines follow the same order, and the pages render all tables.
 """
 
 from dataclasses import dataclass
@@ -73,27 +73,37 @@ class Place:
 @dataclass(frozen=True)
 class Node:
     """
-    One xenstore node: whose directory, who writes it, what stands in it.
+    One xenstore node: whose directory, who writes it, who reads it, what stands in it.
+
+    :param reader: who needs it.
     """
 
     name: str
     home: Role
     writer: str
+    reader: str
     value: str
 
 
+_TOOL, _FE, _BE = "toolstack", "frontend", "backend"
+
 NODES = (
-    Node("backend", Role.FRONTEND, "toolstack", "path of the backend's directory"),
-    Node("backend-id", Role.FRONTEND, "toolstack", "domid of the backend, decimal"),
-    Node("state", Role.FRONTEND, "toolstack, then frontend", "xenbus state, decimal"),
-    Node("ring-ref", Role.FRONTEND, "frontend", "grant reference of the writable page, decimal"),
-    Node("event-channel", Role.FRONTEND, "frontend", "unbound port, decimal"),
-    Node("feature-protocol-v2", Role.FRONTEND, "frontend", "1"),
-    Node("frontend", Role.BACKEND, "toolstack", "path of the frontend's directory"),
-    Node("frontend-id", Role.BACKEND, "toolstack", "domid of the frontend, decimal"),
-    Node("state", Role.BACKEND, "toolstack, then backend", "xenbus state, decimal"),
-    Node("feature-protocol-v2", Role.BACKEND, "backend", "1"),
+    Node("backend", Role.FRONTEND, _TOOL, _FE, "path of the backend's directory"),
+    Node("backend-id", Role.FRONTEND, _TOOL, _FE, "domid of the backend, decimal"),
+    Node("handle", Role.FRONTEND, _TOOL, "nobody", "number of the device, decimal"),
+    Node("state", Role.FRONTEND, f"{_TOOL}, then {_FE}", _BE, "xenbus state, decimal"),
+    Node("ring-ref", Role.FRONTEND, _FE, _BE, "grant reference of the writable page, decimal"),
+    Node("event-channel", Role.FRONTEND, _FE, _BE, "unbound port, decimal"),
+    Node("feature-protocol-v2", Role.FRONTEND, _FE, _BE, "1"),
+    Node("frontend", Role.BACKEND, _TOOL, _BE, "path of the frontend's directory"),
+    Node("frontend-id", Role.BACKEND, _TOOL, _BE, "domid of the frontend, decimal"),
+    Node("handle", Role.BACKEND, _TOOL, "nobody", "number of the device, decimal"),
+    Node("online", Role.BACKEND, _TOOL, _BE, "1; 0 when the device is to go for good"),
+    Node("uuid", Role.BACKEND, _TOOL, _BE, "which TPM it is, a UUID in its usual form"),
+    Node("state", Role.BACKEND, f"{_TOOL}, then {_BE}", f"{_FE}, {_TOOL}", "xenbus state, decimal"),
+    Node("feature-protocol-v2", Role.BACKEND, _BE, _FE, "1"),
 )
+
 
 #: What the frontend publishes for the backend, in one transaction.
 PUBLISHED = ("ring-ref", "event-channel", "feature-protocol-v2")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-A stand-in for a TPM: random bytes that are counted, a clock, one slow command.
+A stand-in for a TPM: counted random bytes, a clock, its packet sizes, one slow command.
 
 For judging the transport when no TPM is at hand.  It draws no random numbers,
 so that every run gives the same trace.  What it does not know it answers with
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from vtpm_ref import packet
 from vtpm_ref.packet import CODES, TAGS, Family, PacketHeader
+from vtpm_ref.page import capacity
 
 #: BAD_ORDINAL of a 1.2, COMMAND_CODE of a 2.0.
 _UNKNOWN = {Family.TPM12: 0x0A, Family.TPM20: 0x143}
@@ -42,6 +43,8 @@ class StandIn:
                 b"\x00\x14" + bytes(10) + self.resets.to_bytes(20, "big")
             ),
             (Family.TPM20, 0x181): lambda _: bytes(16) + self.resets.to_bytes(4, "big") + bytes(5),
+            (Family.TPM12, 0x65): _property12,
+            (Family.TPM20, 0x17A): _property20,
         }
 
     def start(self, packet: bytes, locality: int) -> None:
@@ -85,3 +88,19 @@ def _random(body: bytes, width: int) -> bytes | None:
         return None
     count = int.from_bytes(body[:width], "big")
     return count.to_bytes(width, "big") + bytes(i & 0xFF for i in range(count))
+
+
+def _property12(body: bytes) -> bytes | None:
+    """The size of the input buffer, the one property that it knows."""
+    known = body == bytes.fromhex("00000005 00000004 00000124")
+    return bytes.fromhex("00000004") + capacity().to_bytes(4, "big") if known else None
+
+
+def _property20(body: bytes) -> bytes | None:
+    """The longest command or response, the two properties that it knows."""
+    capability, name, count = body[:4], body[4:8], body[8:]
+    known = name in (bytes.fromhex("0000011e"), bytes.fromhex("0000011f"))
+    if capability != bytes.fromhex("00000006") or not known or len(count) != 4:
+        return None
+    one = bytes.fromhex("00000001")
+    return b"\x00" + capability + one + name + capacity().to_bytes(4, "big")

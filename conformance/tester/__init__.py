@@ -8,7 +8,15 @@ can.  A tester never judges; what it does and sees goes into the trace.
 
 from conformance.tester.backend import BackendTester
 from conformance.tester.base import Found, Tester
-from conformance.tester.commands import clock, get_random, random_bytes, resized, slow
+from conformance.tester.commands import (
+    clock,
+    get_random,
+    longest_command,
+    longest_response,
+    random_bytes,
+    resized,
+    slow,
+)
 from conformance.tester.frontend import FrontendTester
 
 __all__ = [
@@ -18,6 +26,8 @@ __all__ = [
     "Tester",
     "clock",
     "get_random",
+    "longest_command",
+    "longest_response",
     "random_bytes",
     "resized",
     "slow",

@@ -38,6 +38,20 @@ def clock(family: Family) -> bytes:
     return packet.build(0xC1, 0xF1)
 
 
+def longest_command(family: Family) -> bytes:
+    """A command that asks for the longest packet: MAX_COMMAND_SIZE, or INPUT_BUFFER of a 1.2."""
+    if family is Family.TPM20:
+        return packet.build(0x8001, 0x17A, bytes.fromhex("00000006 0000011e 00000001"))
+    return packet.build(0xC1, 0x65, bytes.fromhex("00000005 00000004 00000124"))
+
+
+def longest_response(family: Family) -> bytes:
+    """The same for responses: MAX_RESPONSE_SIZE; a 1.2 has the one number for both."""
+    if family is Family.TPM20:
+        return packet.build(0x8001, 0x17A, bytes.fromhex("00000006 0000011f 00000001"))
+    return longest_command(family)
+
+
 def random_bytes(family: Family, count: int = 16) -> bytes:
     """A well-formed response to GetRandom."""
     width, tag = (2, 0x8001) if family is Family.TPM20 else (4, 0xC4)

@@ -157,7 +157,11 @@ class LengthOfBuffer(BackendAnimal):
         return Store(page.LENGTH.offset, page.PAGE_SIZE.to_bytes(4, "little"))
 
 
-@animal("packet.response-fits")
+@animal(
+    "packet.response-fits",
+    "long.too-long-response",
+    why="it claims more than there is room for, and what it sends is a part of a response",
+)
 class CutsResponse(BackendAnimal):
     """Stores as much of a response as fits, and the length of all of it."""
 
@@ -173,8 +177,9 @@ class CutsResponse(BackendAnimal):
 
 @animal(
     "packet.response-fits",
+    "long.too-long-response",
     "exchange.answered",
-    why="the request behind a long list gets no answer; it is well-formed, and the clause's case",
+    why="a request for too much gets no answer; it is well-formed, and the case of two clauses",
 )
 class GivesUpOnLongResponse(BackendAnimal):
     """Stores the length, finds that the response does not fit, and rests (mini-os tpmback)."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Tables that the model fills: fields, tags, transitions, nodes, the handshake.
+Tables that the model fills: fields, tags, room, transitions, nodes, the handshake.
 
 Each function turns tables of ``vtpm_ref`` into docutils nodes; no value is
 written here.
@@ -128,10 +128,25 @@ def _list(role: Role) -> nodes.table:
 def node_table() -> nodes.Node:
     """The xenstore nodes of both sides."""
     rows = [
-        (literal(node.name), f"the {node.home.value}'s", node.writer, node.value)
+        (literal(node.name), node.home.value, node.writer, node.reader, node.value)
         for node in xenbus.NODES
     ]
-    return table(("node", "directory", "written by", "value"), rows, "node-table")
+    return table(("node", "whose", "written by", "read by", "value"), rows, "node-table")
+
+
+def capacity_table() -> nodes.Node:
+    """What a packet has room for, by the number of extra pages."""
+    rows = [
+        (
+            str(count),
+            str(page.packet_offset(count)),
+            str(page.capacity(count)),
+            str(page.extended_capacity(count)),
+        )
+        for count in (0, 1, 2, 3, 15, 63, page.MAX_EXTRA_PAGES)
+    ]
+    headers = ("n", "packet starts at", "room in the shared page", "room with the extra pages")
+    return table(headers, rows, "capacity-table")
 
 
 def handshake_table(name: str) -> nodes.Node:
@@ -183,3 +198,4 @@ def setup(app: Sphinx) -> None:
     app.add_directive("transition-table", directive(transition_table, states))
     app.add_directive("node-table", directive(node_table, xenbus))
     app.add_directive("handshake-table", directive(handshake_table, xenbus, arguments=1))
+    app.add_directive("capacity-table", directive(capacity_table, page))
