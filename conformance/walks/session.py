@@ -16,7 +16,8 @@ from conformance.clauses import Clause
 from conformance.errors import ConformanceError
 from conformance.judge import ClauseResult, Judgement
 from conformance.report.results import CaseResult, Exit, RunResult
-from conformance.run import Subject, alone, judge_file, smoke
+from conformance.recorder import Recorder
+from conformance.run import Subject, alone, header_of, judge_file, started
 from conformance.trace import Phase, TraceReader
 from conformance.walks import machine
 from conformance.walks.moves import Spot
@@ -101,7 +102,7 @@ class Session:
         :raises UsageError: another run records into the same folder.
         """
         with alone(self.folder):
-            smoke(self.subject, self.folder)
+            self._smoke()
             try:
                 for seed in seeds:
                     while self._round(seed):
@@ -114,6 +115,15 @@ class Session:
                     self._keep(shrunk=False)
             except _Stop as stop:
                 raise stop.error from stop
+
+    def _smoke(self) -> None:
+        """Start and stop the target once, so that its trouble is not put down to a walk."""
+        subject = self.subject
+        header = header_of(
+            [subject.role], link=subject.link, target=subject.name, evidence=subject.evidence
+        )
+        with started(subject, Recorder(self.folder / "smoke.jsonl", header)):
+            pass
 
     @property
     def exit_code(self) -> Exit:
