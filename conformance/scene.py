@@ -76,6 +76,7 @@ class Scene:
         self.phase = ""
         self.family = Family.NONE
         self._awaits_look: Role | None = None
+        self._told_to_close = False
         self._answer_due = False
         self._unanswered = False
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
@@ -117,8 +118,7 @@ class Scene:
     @property
     def closing(self) -> bool:
         """Whether the frontend has been told to close, by an order or by its backend."""
-        told = any(order.do == "close" for order in self.orders)
-        return told or self.nodes.get((BACKEND, "state")) in _CLOSES
+        return self._told_to_close or self.nodes.get((BACKEND, "state")) in _CLOSES
 
     @property
     def state(self) -> int:
@@ -289,6 +289,7 @@ class Scene:
             self.request = self.last_answer = None
             self._awaits_look = None
             self._answer_due = self._unanswered = False
+            self._told_to_close = False
             self._tell("granted", event.gref)
 
     def _map(self, event: trace.Map) -> None:
@@ -344,6 +345,7 @@ class Scene:
         return self._paths[path]
 
     def _order(self, event: trace.Order) -> None:
+        self._told_to_close = self._told_to_close or event.do == "close"
         self._tell("order", event)
         self.orders.append(event)
 

@@ -124,6 +124,13 @@ def test_a_backend_that_cannot_connect_closes(steps: Steps) -> None:
     assert closed.step is BackendStep.WAIT_FRONTEND
 
 
+def test_a_backend_looks_at_what_changed_while_it_closed() -> None:
+    """A change of the frontend's state during the write of Closed is not lost."""
+    closing = drive(Backend(), [*UP, *READY[:1], (READY[1][0], "0")])
+    again = drive(closing.changed(""), [(state_of(BE, 6), None)])
+    assert again.operation == ReadNode(f"{FE}/state")
+
+
 def test_a_backend_answers_and_rests() -> None:
     """Request, TPM, response, length, FINISH, event."""
     working = drive(AT_REST.event(), TAKEN)
@@ -314,6 +321,20 @@ def test_a_frontend_exchanges() -> None:
         (Deliver(Answer("response", RESPONSE)), None),
     ]
     assert drive(waiting.event(), taken) == UNUSED
+
+
+@pytest.mark.parametrize("length", [9, 4089])
+def test_a_frontend_loads_no_packet_of_an_impossible_length(length: int) -> None:
+    """The order fails at once."""
+    waiting = drive(UNUSED.submit(REQUEST), SUBMITTED)
+    steps: Steps = [(Load(4, 1), b"\x02"), (Load(0, 4), length.to_bytes(4, "little"))]
+    assert drive(waiting.event(), steps).operation == Deliver(Answer("failed"))
+
+
+def test_a_frontend_looks_at_what_changed_while_it_connected() -> None:
+    """A change of the backend's state during the last step is not lost."""
+    connecting = drive(Frontend(), [*FRESH, *MET[:2]])
+    assert drive(connecting.changed(""), MET[2:]).operation == ReadNode(f"{BE}/state")
 
 
 def test_a_frontend_waits_for_a_free_page() -> None:

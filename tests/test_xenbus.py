@@ -57,17 +57,21 @@ def test_what_a_frontend_publishes() -> None:
     assert PUBLISHED == ("ring-ref", "event-channel", "feature-protocol-v2")
 
 
-def test_who_writes_which_node() -> None:
-    """Ten nodes, each in one directory and with one writer after the toolstack."""
-    assert [(node.home, node.name, node.writer) for node in NODES] == [
-        (FE, "backend", "toolstack"),
-        (FE, "backend-id", "toolstack"),
-        (FE, "state", "toolstack, then frontend"),
-        (FE, "ring-ref", "frontend"),
-        (FE, "event-channel", "frontend"),
-        (FE, "feature-protocol-v2", "frontend"),
-        (BE, "frontend", "toolstack"),
-        (BE, "frontend-id", "toolstack"),
-        (BE, "state", "toolstack, then backend"),
-        (BE, "feature-protocol-v2", "backend"),
+def test_who_writes_and_who_reads_which_node() -> None:
+    """Fourteen nodes, each in one directory and with one writer after the toolstack."""
+    assert [(node.home, node.name, node.writer, node.reader) for node in NODES] == [
+        (FE, "backend", "toolstack", "frontend"),
+        (FE, "backend-id", "toolstack", "frontend"),
+        (FE, "handle", "toolstack", "nobody"),
+        (FE, "state", "toolstack, then frontend", "backend"),
+        (FE, "ring-ref", "frontend", "backend"),
+        (FE, "event-channel", "frontend", "backend"),
+        (FE, "feature-protocol-v2", "frontend", "backend"),
+        (BE, "frontend", "toolstack", "backend"),
+        (BE, "frontend-id", "toolstack", "backend"),
+        (BE, "handle", "toolstack", "nobody"),
+        (BE, "online", "toolstack", "backend"),
+        (BE, "uuid", "toolstack", "backend"),
+        (BE, "state", "toolstack, then backend", "frontend, toolstack"),
+        (BE, "feature-protocol-v2", "backend", "frontend"),
     ]

@@ -82,21 +82,21 @@ def connect_otherwise(t: FrontendTester, feature: str | None) -> None:
     t.give_back()
 
 
-@_backend("connecting.backend-connects", IN, Spot.AWAY, needs="close,reconnect")
+@_backend("closing.backend-lets-go", IN, Spot.AWAY, needs="close,reconnect")
 def close(t: FrontendTester) -> None:
     """Close, and take the page back."""
     t.close()
     t.give_back()
 
 
-@_backend("connecting.backend-connects", IN, Spot.BUSY, needs="reconnect")
+@_backend("coming-back.served", IN, Spot.BUSY, needs="reconnect")
 def begin_anew(t: FrontendTester) -> None:
     """Begin anew with another page and a request, without having closed."""
     t.connect_again()
     t.submit(get_random(t.family))
 
 
-@_backend("connecting.backend-connects", IN, Spot.GONE, needs="close")
+@_backend("closing.offline", IN, Spot.GONE, needs="close")
 def detach(t: FrontendTester) -> None:
     """The toolstack takes the device away, and the frontend closes."""
     t.connection.as_toolstack(Role.BACKEND, {"online": "0", "state": "5"})

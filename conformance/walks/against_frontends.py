@@ -59,19 +59,19 @@ def connect_otherwise(t: BackendTester, feature: str | None) -> None:
     t.wait_decision()
 
 
-@_frontend("connecting.initialised", AWAY, Spot.FREE, needs="orders,reconnect")
+@_frontend("coming-back.published-anew", AWAY, Spot.FREE, needs="orders,reconnect")
 def reopen(t: BackendTester) -> None:
     """An order to connect again."""
     t.reopen_frontend()
 
 
-@_frontend("connecting.initialised", FREE, Spot.AWAY, needs="orders,close,reconnect")
+@_frontend("closing.closed-last", FREE, Spot.AWAY, needs="orders,close,reconnect")
 def close(t: BackendTester) -> None:
     """An order to close."""
     t.close_frontend()
 
 
-@_frontend("connecting.initialised", UNANSWERED, Spot.AWAY, needs="orders,close,reconnect")
+@_frontend("closing.request-ends", UNANSWERED, Spot.AWAY, needs="orders,close,reconnect")
 def close_with_a_request(t: BackendTester) -> None:
     """An order to close while a request is under way."""
     sent = t.open_orders
@@ -82,7 +82,7 @@ def close_with_a_request(t: BackendTester) -> None:
         t.wait_result(number)
 
 
-@_frontend("connecting.initialised", FREE, Spot.AWAY, needs="orders,reconnect")
+@_frontend("closing.frontend-follows", FREE, Spot.AWAY, needs="orders,reconnect")
 def backend_closes(t: BackendTester) -> None:
     """The backend closes, and is in InitWait again."""
     t.set_state(XenbusState.CLOSING)
@@ -91,7 +91,7 @@ def backend_closes(t: BackendTester) -> None:
     t.connection.settle(1.0 * t.scale, nodes=True)
 
 
-@_frontend("exchange.response-taken", FREE + BUSY, None)
+@_frontend("coming-back.goes-on", FREE + BUSY, None)
 def backend_restarts(t: BackendTester) -> None:
     """The backend dies, and comes back for the page that is published."""
     t.die()

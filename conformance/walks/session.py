@@ -15,8 +15,8 @@ from conformance import clauses
 from conformance.clauses import Clause
 from conformance.errors import ConformanceError
 from conformance.judge import ClauseResult, Judgement
-from conformance.report.results import CaseResult, Exit, RunResult
 from conformance.recorder import Recorder
+from conformance.report.results import CaseResult, Exit, RunResult
 from conformance.run import Subject, alone, header_of, judge_file, started
 from conformance.trace import Phase, TraceReader
 from conformance.walks import machine
