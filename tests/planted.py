@@ -131,10 +131,11 @@ class WedgedByCancelAtWork(BackendAnimal):
     """A CANCEL while the TPM works makes it forget what the TPM works for."""
 
     def then_look_busy(self, raw: bytes) -> Backend:
-        return self._rest() if raw[0] == State.CANCEL else self.usual(raw)
+        cancelled = raw[0] == State.CANCEL
+        return replace(self, memory=1)._rest() if cancelled else self.usual(raw)
 
     def completed(self, response: bytes | None) -> Self:
-        return self if not self.packet else super().completed(response)
+        return self if self.memory else super().completed(response)
 
 
 @planted("connect", "unknown_state", "mismatch", hostile=True)

@@ -58,6 +58,7 @@ class WalkMachine(RuleBasedStateMachine):
 def machine_of(role: Role, *, hostile: bool) -> type[WalkMachine]:
     """The state machine against targets of ``role``."""
     moves = [move for move in MOVES[role].values() if hostile or not move.hostile]
+    moves.sort(key=lambda move: move.name != "exchange")  # others shrink towards the first
     # What ends a walk comes seldom, or most walks would be short.
     moves += [move for move in moves if move.to is not Spot.GONE] * SELDOM
     most = max(len(move.values) for move in moves)
