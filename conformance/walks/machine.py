@@ -25,6 +25,9 @@ DRAWS = 60
 #: How much less often a move is drawn after which nothing can follow.
 SELDOM = 7
 
+#: Moves that others are replaced by, where they do as well, when a walk is shrunk.
+PLAIN = ("exchange", "answer")
+
 #: Everything but the phase that tries to say why: it would play hundreds of walks more.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
@@ -58,7 +61,7 @@ class WalkMachine(RuleBasedStateMachine):
 def machine_of(role: Role, *, hostile: bool) -> type[WalkMachine]:
     """The state machine against targets of ``role``."""
     moves = [move for move in MOVES[role].values() if hostile or not move.hostile]
-    moves.sort(key=lambda move: move.name != "exchange")  # others shrink towards the first
+    moves.sort(key=lambda move: move.name not in PLAIN)
     # What ends a walk comes seldom, or most walks would be short.
     moves += [move for move in moves if move.to is not Spot.GONE] * SELDOM
     most = max(len(move.values) for move in moves)
