@@ -189,7 +189,7 @@ def test_the_report_shows_the_walk_and_how_to_repeat_it(
     shown = capsys.readouterr()
     assert "BROKEN  exchange.answered  (MUST, backend, stated)" in shown.out
     assert f"trace      {tmp_path}/walk-backend-7.jsonl, line " in shown.out
-    assert "       1  Connect" in shown.out
+    assert "at the end, as of every walk, connected and one exchange" in shown.out
     assert "repeat     vtpm-conformance walk backend --object tests.test_walks:deaf" in shown.out
     assert shown.out.splitlines()[-1].endswith("exit 1")
     assert "Falsifying" not in shown.out + shown.err

@@ -57,7 +57,7 @@ def _found(run: RunResult, found: Found, repeat: str) -> list[str]:
     short = "the shortest found" if found.shrunk else "interrupted before it was shrunk"
     lines += [f"  walk       {short}:"]
     lines += [f"    {number:4}  {move}" for number, move in enumerate(found.moves, 1)]
-    lines += ["          and one exchange, as at the end of every walk"]
+    lines += ["          at the end, as of every walk, connected and one exchange"]
     return [*lines, f"  repeat     {repeat} --seed {found.seed}"]
 
 
