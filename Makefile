@@ -12,7 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r name what; do \
 		printf '%-18s %s\n' "$$name" "$$what"; done
 
 .PHONY: conformance
@@ -56,6 +56,15 @@ walks: .venv/stamp examples ## walk at random against every target that ships; f
 .PHONY: mutants
 mutants: .venv/stamp ## change every entry of the model's tables, and show that each change is caught
 	@$(PY) -m tests.mutants
+
+.PHONY: lab
+lab: .venv/stamp ## build a real Xen host in QEMU into build/lab (or VTPM_LAB)
+	@$(PY) -m conformance.lab
+
+.PHONY: lab-test
+lab-test: lab examples ## run the tests that need that host
+	@$(MAKE) -s -C examples TRANSPORT=xen
+	$(PY) -m pytest tests/lab
 
 .PHONY: wheel
 wheel: .venv/stamp ## build the wheel into dist/

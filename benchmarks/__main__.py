@@ -11,13 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import checking, exchanges, figures, round_trip, whole_run
+from benchmarks import checking, exchanges, figures, lab, round_trip, whole_run
 
 MODULES = {
     "whole_run": whole_run,
     "round_trip": round_trip,
     "checking": checking,
     "exchanges": exchanges,
+    "lab": lab,
 }
 
 

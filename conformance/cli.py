@@ -9,6 +9,7 @@ come at once.
 import argparse
 import io
 import json
+import math
 import os
 import shlex
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from conformance import __version__
 from conformance.errors import ConformanceError
 from conformance.expect import Deviation
-from conformance.options import add_target, target_words
+from conformance.options import add_target, positive, target_words
 from conformance.report.results import Exit, RunResult
 from conformance.walks import command as walks
 from vtpm_ref.states import Role
@@ -109,6 +110,17 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=shape,
         )
     )
+    _add_watch(
+        verbs.add_parser(
+            "watch",
+            help="stand between a frontend and a backend of this Xen host, and judge both",
+            description="The judge is the backend of the one and the frontend of the other, and"
+            " hands on what each does. It sees no race between the two: there is always a hand"
+            " in between, so times differ from those of a direct connection.",
+            epilog=_EXITS,
+            formatter_class=shape,
+        )
+    )
     _add_check(
         verbs.add_parser(
             "check",
@@ -183,6 +195,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="the target lives on a real Xen in QEMU ('make lab'): 'linux', the kernel's"
         " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
     )
+    parser.add_argument(
+        "--xen",
+        metavar="DOMID[/DEVICE]",
+        help="the target is in that domain of this Xen host; run as root in dom0",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument(
         "--expect",
@@ -206,6 +223,24 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_walk(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=lambda options: walks.run(options, _Output()))
     walks.add(parser)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=_watch, incomplete=False)
+    for role in Role:
+        parser.add_argument(role.value, metavar=role.name, help="DOMID or DOMID/DEVICE")
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=Path("vtpm-traces"),
+        metavar="DIR",
+        help="record both traces here (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=positive, default=math.inf, metavar="N", help="end by itself"
+    )
+    parser.add_argument("--bodies", action="store_true", help="record what the packets say, too")
+    _add_output(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -243,6 +278,7 @@ def _run(options: argparse.Namespace) -> int:
         options.command,
         options.object,
         lab=options.lab,
+        xen=options.xen,
         folder=options.traces,
         scale=scale,
     )
@@ -307,9 +343,23 @@ class _Output:
 def _repeat(options: argparse.Namespace) -> str:
     """The command that repeats a case of this run, but for the case's id."""
     words = ["vtpm-conformance", "run", *target_words(options)]
-    words += ["--lab", options.lab] if options.lab else []
+    for option, value in (("--lab", options.lab), ("--xen", options.xen)):
+        words += [option, value] if value else []
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from conformance import watch
+
+    options.traces = watch.run(
+        options.frontend,
+        options.backend,
+        options.traces,
+        seconds=options.seconds,
+        bodies=options.bodies,
+    )
+    return _check(options)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -99,7 +99,7 @@ def smoke(subject: Subject, folder: Path) -> None:
         link=subject.link,
         target=subject.name,
         evidence=subject.evidence,
-        place=subject.remote.place if subject.remote else None,
+        place=subject.place,
     )
     path = trace_path(folder, "smoke")
     if subject.remote is not None:

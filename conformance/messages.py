@@ -17,6 +17,8 @@ class Request:
 
     :ivar header: the page header as a backend finds it; ``packet`` likewise,
         cut off at the end of the page.
+    :ivar number: counts the requests and answers of all connections as they come.
+    :ivar answered: that count when the backend stored the answer, 0 before.
     :ivar over: the state that SUBMIT overwrote.
     :ivar early: it was submitted before the backend was Connected.
     :ivar order: the order that the frontend carries out, if it takes orders.
@@ -25,6 +27,7 @@ class Request:
     :ivar well_formed: the pages' term: long enough, not too long, and both lengths agree.
     """
 
+    number: int
     over: int
     early: bool
     order: trace.Order | None
@@ -34,6 +37,7 @@ class Request:
     size_in_header: int = -1
     well_formed: bool = False
     told: bool = False
+    answered: int = 0
 
     def fill(self, memory: bytearray) -> None:
         """Take the request from the page, once all of it is there."""
@@ -76,3 +80,22 @@ class Answer:
         self.packet = self.page[at : at + min(self.length, self.room)]
         self.size_in_header = int.from_bytes(self.page[at + 2 : at + 6], "big")
         self.code = int.from_bytes(self.page[at + 6 : at + 10], "big")
+
+    @property
+    def moved(self) -> bool:
+        """Whether ``nr_extra_pages`` was changed: it names another place than the request's."""
+        return self._now_at != self.at
+
+    @property
+    def elsewhere(self) -> bytes:
+        """What a frontend takes that goes by ``nr_extra_pages`` as it is now."""
+        return self.page[self._now_at : self._now_at + self.length]
+
+    @property
+    def _now_at(self) -> int:
+        return page.packet_offset(self.page[page.NR_EXTRA_PAGES.offset])
+
+    @property
+    def sound(self) -> bool:
+        """Whether it is a response whose lengths fit the page and each other."""
+        return 10 <= self.length <= self.room and self.size_in_header == self.length

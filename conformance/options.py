@@ -33,7 +33,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout-multiplier",
-        type=_positive,
+        type=positive,
         default=1.0,
         metavar="X",
         help="multiply every limit, for slow machines",
@@ -43,13 +43,15 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 def target_words(options: argparse.Namespace) -> list[str]:
     """The words of a command line that name the same target once more."""
     words = [options.role]
-    words += ["--exec", options.command] if options.command else ["--object", options.object]
+    for option, value in (("--exec", options.command), ("--object", options.object)):
+        words += [option, value] if value else []
     if options.timeout_multiplier != 1.0:
         words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
     return words
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """A number greater than 0, for argparse."""
     try:
         value = float(text)
     except ValueError:

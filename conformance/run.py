@@ -39,6 +39,7 @@ class Subject:
     :param make: makes the link for one case; a target elsewhere has none.
     :param remote: plays the cases elsewhere, instead of ``make``.
     :param versions: what runs there, by name.
+    :param place: which device it is, where that matters.
     """
 
     name: str
@@ -48,14 +49,11 @@ class Subject:
     make: MakeLink | None
     remote: "Remote | None" = None
     versions: dict[str, str] = field(default_factory=dict)
+    place: Place | None = None
 
 
 class Remote(Protocol):
     """Where cases are played next to the devices, and only traces come out."""
-
-    @property
-    def place(self) -> Place:
-        """Which device it is."""
 
     def plan(self, cases: list[str]) -> None:
         """Tell it which cases will be asked for, so that it can play ahead."""
@@ -120,7 +118,7 @@ def play(case: Case, subject: Subject, folder: Path, *, scale: float = 1.0) -> P
         target=subject.name,
         evidence=subject.evidence,
         case=case.id,
-        place=subject.remote.place if subject.remote else None,
+        place=subject.place,
     )
     if subject.remote is not None:
         return subject.remote.play(case.id, header, path, scale) or path
@@ -138,7 +136,7 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
     with closing(recorder):
         if subject.make is None:
             raise RuntimeError("a target that is played elsewhere is not started here")
-        link = subject.make(subject.role, Place(), recorder)
+        link = subject.make(subject.role, subject.place or Place(), recorder)
         try:
             playing.start(link)
             yield link

@@ -30,7 +30,8 @@ from conformance.messages import Answer, Request
 from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
-from vtpm_ref.xenbus import BACKEND_CLOSES, Place
+from vtpm_ref.steps import parse_number
+from vtpm_ref.xenbus import BACKEND_CLOSES, Place, XenbusState, is_state
 
 _STATE_AT = page.STATE.offset
 
@@ -79,6 +80,8 @@ class Scene:
         self._told_to_close = False
         self._answer_due = False
         self._unanswered = False
+        self._numbers = 0
+        self._xenbus: dict[Role, int | None] = {}
         self._writes: dict[tuple[str, int], list[tuple[Role, str, str | None]]] = {}
         self._listeners: dict[str, list[Callable[..., None]]] = defaultdict(list)
         self._paths: dict[str, tuple[Role, str] | None] = {}
@@ -126,8 +129,8 @@ class Scene:
         return self.page[_STATE_AT]
 
     def connected(self, role: Role) -> bool:
-        """Whether the state node of ``role`` says Connected."""
-        return self.nodes.get((role, "state")) == "4"
+        """Whether the state node of ``role`` says Connected, or did before it made no sense."""
+        return self._xenbus.get(role) == XenbusState.CONNECTED
 
     def carries_out(self, result: trace.Result) -> bool:
         """Whether ``result`` is of the order that the request in the page carries out."""
@@ -224,6 +227,7 @@ class Scene:
     def _state_written(self, by: Role, old: int, new: int) -> None:
         if new == SUBMIT and by is FRONTEND and old not in _BUSY:
             self.request = Request(
+                number=self._next_number(),
                 over=old,
                 early=not self.connected(BACKEND),
                 order=next((order for order in self.orders if order.do == "send"), None),
@@ -239,6 +243,8 @@ class Scene:
         if new in _FREE and by is BACKEND and self._unanswered:
             self._unanswered = False
             self._answer_due = True
+            if self.request is not None:
+                self.request.answered = self._next_number()
         if by not in self.judged:
             self._settle()
 
@@ -260,6 +266,12 @@ class Scene:
             self.last_answer = Answer(self.page[_STATE_AT], length, at, bytes(self.page))
             for listener in self._listeners["answer"]:
                 listener(request, self.last_answer)
+
+    def _next_number(self) -> int:
+        """The number of the next request or answer, over all connections."""
+        first = self.all[0]
+        first._numbers += 1
+        return first._numbers
 
     def _order_of(self, request: Request) -> trace.Order | None:
         """
@@ -328,6 +340,8 @@ class Scene:
         else:
             self.nodes[role, name] = value
             self.node_tx[role, name] = tx
+        if name == "state" and (value is None or is_state(value)):
+            self._xenbus[role] = parse_number(value)
         if name == "ring-ref" and role is FRONTEND:
             self.shared = True
         self._tell("node", role, name, value, by)

@@ -12,9 +12,14 @@ from pathlib import Path
 
 from conformance.errors import UsageError
 from conformance.lab import targets
-from conformance.links import memory, process
+from conformance.links import memory, process, xen_devices
+from conformance.links import xen as xen_link
+from conformance.links.base import Link
+from conformance.links.xen_peers import Peer
+from conformance.recorder import Recorder
 from conformance.run import Subject
 from conformance.targets import Target
+from conformance.watch import device
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -25,20 +30,24 @@ def subject_of(
     factory: str | None,
     *,
     lab: str | None = None,
+    xen: str | None = None,
     folder: Path = Path(),
     scale: float = 1.0,
 ) -> Subject:
     """
-    The target that ``--exec``, ``--object`` or ``--lab`` names.
+    The target that ``--exec``, ``--object``, ``--lab`` or ``--xen`` names.
 
     :param folder: where a lab's console is kept.
     :raises UsageError: none or several are given, or there is no such object.
     :raises LabError: there is no lab.
     """
-    if sum(named is not None for named in (command, factory, lab)) != 1:
+    if sum(named is not None for named in (command, factory, lab, xen)) != 1:
         raise UsageError(
-            "name one target: --exec 'COMMAND', --object package.module:factory or --lab TARGET"
+            "name one target: --exec 'COMMAND', --object package.module:factory, --lab TARGET"
+            " or --xen DOMID[/DEVICE]"
         )
+    if xen is not None:
+        return on_this_host(role, xen, scale=scale)
     if lab is not None:
         return targets.subject(role, lab, folder)
     if command is not None:
@@ -63,6 +72,26 @@ def program(role: Role, command: str, *, scale: float = 1.0) -> Subject:
             judged, place, recorder, command, scale
         ),
     )
+
+
+def on_this_host(role: Role, name: str, *, scale: float = 1.0) -> Subject:
+    """
+    A frontend or backend in another domain of this Xen host; the judge is in this one.
+
+    :raises UsageError: ``name`` is not a domid, or a domid and a device's number.
+    """
+    theirs, number = device(name)
+    ours = xen_devices.own_domid()
+    place = Place(theirs, ours, number) if role is Role.FRONTEND else Place(ours, theirs, number)
+
+    def make(judged: Role, place: Place, recorder: Recorder) -> Link:
+        return xen_link.XenLink(judged, place, recorder, Peer(), scale)
+
+    evidence = xen_link.evidence(role, log=False)
+    version = xen_devices.xen_version()
+    versions = {"Xen": version} if version else {}
+    title = f"{role.value} in domain {name}"
+    return Subject(title, role, "xen", evidence, make, versions=versions, place=place)
 
 
 def python_object(role: Role, name: str, factory: Callable[[Place], Target]) -> Subject:

@@ -84,6 +84,27 @@ def served(folder: Path) -> Iterator[str]:
             thread.join()
 
 
+@contextmanager
+def explorer(browser: "Browser", html: Path) -> Iterator["Page"]:
+    """The explorer, just opened from its file; nothing may go wrong in it."""
+    trouble: list[str] = []
+    home = f"{html.as_uri()}/"
+    with tab(browser, home, trouble) as page:
+        page.goto(f"{home}explorer.html")
+        yield page
+    assert trouble == []
+
+
+def said(page: "Page") -> str:
+    """What the explorer told last."""
+    return page.get_by_role("status").inner_text()
+
+
+def state(page: "Page") -> str:
+    """The value of ``state`` that the explorer shows."""
+    return page.locator(".explorer-page div", has_text="state").locator("dd").nth(1).inner_text()
+
+
 #: Pictures that are wider than their box.
 _WIDE_PICTURES = """[...document.querySelectorAll(".picture-box")]
     .filter((box) => box.scrollWidth > box.clientWidth).length"""

@@ -24,6 +24,9 @@ CLAUSES = {
     "nodes": 3,
     "connecting": 16,
     "closing": 18,
+    "several": 2,
+    "robustness": 9,
+    "time": 3,
     "ordering": 3,
     "extra-pages": 8,
 }

@@ -21,7 +21,8 @@ PAGES = ["index", "introduction", "shared-page", "states", "exchange", "packets"
 PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
-PAGES += ["history", "extra-pages", "implementations", "evidence"]
+PAGES += ["history", "extra-pages", "implementations", "evidence", "explorer"]
+PAGES += ["howto-backend", "howto-adapter", "howto-failure", "verdicts"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {
@@ -36,8 +37,11 @@ EXAMPLES = {
     "nodes": 5,
     "ordering": 5,
     "packets": 8,
+    "robustness": 8,
+    "several": 10,
     "shared-page": 10,
     "states": 5,
+    "time": 4,
 }
 
 #: Forms that one of the two runners does not see, or reports at a wrong line.
@@ -212,7 +216,7 @@ def test_the_picture_is_told_to_those_who_do_not_see_it(html: Path) -> None:
 
 def test_clauses_json_stands_beside_the_html(html: Path) -> None:
     listed = json.loads((html / "clauses.json").read_text(encoding="utf-8"))
-    assert len(listed) == 101
+    assert len(listed) == 115
     found = next(clause for clause in listed if clause["id"] == "states.backend-writes")
     cases = found.pop("cases")
     assert cases and all(case.startswith("states.backend-writes/") for case in cases)

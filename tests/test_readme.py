@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """
-The output that README.md shows is what the commands print today.
+The output that README.md and the how-to pages show is what the commands print today.
 
 ``<!-- output: COMMAND -->`` stands above a ``console`` block that shows COMMAND and its
-output.  Numbers, random bytes and the width of columns are not compared.  After a change
-that is meant,
-``python tests/test_readme.py`` writes the new output into README.md.
+output.  Random bytes, the width of columns and numbers are not compared, but for a line
+``exit 3``.  Before that, each block below ``<!-- file: PATH -->`` is saved there.  The
+commands of a page run in its order.  After a change that is meant,
+``python tests/test_readme.py`` writes the new output into the pages.
 """
 
 import os
@@ -17,8 +18,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "spec" / f"{name}.md" for name in ("howto-backend", "howto-adapter")),
+    *(ROOT / "spec" / f"{name}.md" for name in ("howto-failure", "verdicts")),
+]
 BLOCK = re.compile(r"(?<=<!-- output: )([^\n]+)( -->\n+```console\n)(.*?)(?=^```$)", re.M | re.S)
+FILE = re.compile(r"<!-- file: ([^\n]+) -->\n+```\w+\n(.*?)^```$", re.M | re.S)
+
+
+def save_files() -> None:
+    """Save what the pages ask the reader to save."""
+    for page in PAGES:
+        for found in FILE.finditer(page.read_text(encoding="utf-8")):
+            path = ROOT / found[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(found[2], encoding="utf-8")
 
 
 def run(command: str) -> str:
@@ -45,31 +60,40 @@ def run(command: str) -> str:
 
 def normalised(output: str) -> list[str]:
     drawn = re.sub(r"\b[0-9a-f]{32}\b", "RANDOM", output)
-    lines = (re.sub(r"\d+(\.\d+)*", "N", line) for line in drawn.splitlines())
+    lines = (re.sub(r"(?<!^exit )\d+(\.\d+)*", "N", line) for line in drawn.splitlines())
     return [re.sub(r"\s+", " ", line).strip() for line in lines]
 
 
-def blocks() -> list[re.Match[str]]:
-    return list(BLOCK.finditer(README.read_text(encoding="utf-8")))
+def blocks(page: Path) -> list[re.Match[str]]:
+    return list(BLOCK.finditer(page.read_text(encoding="utf-8")))
 
 
-def test_each_marked_block_is_found() -> None:
-    assert len(blocks()) == README.read_text(encoding="utf-8").count("<!-- output: ") > 0
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_marked_block_is_found(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(blocks(page)) == text.count("<!-- output: ") > 0
+    assert len(FILE.findall(text)) == text.count("<!-- file: ")
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: block[1])
-def test_output(block: re.Match[str]) -> None:
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [(page, block) for page in PAGES for block in blocks(page)],
+    ids=lambda value: value.stem if isinstance(value, Path) else value[1],
+)
+def test_output(page: Path, block: re.Match[str]) -> None:
+    save_files()
     command, shown = block[1], block[3]
     output = run(command)
-    # README.md shows a run that left nothing out.
+    # The page shows a run that left nothing out.
     missing = re.search(r"not run: .*(apt-get install .+)", output)
     if missing and missing[0] not in shown:
         pytest.skip(f"not run: {missing[1]}")
-    assert normalised(output) == normalised(shown)
+    assert normalised(output) == normalised(shown), f"{page.name}: python tests/test_readme.py"
 
 
 if __name__ == "__main__":
-    README.write_text(
-        BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), README.read_text("utf-8")),
-        encoding="utf-8",
-    )
+    save_files()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), text)
+        page.write_text(new, encoding="utf-8")

@@ -212,6 +212,8 @@ class Backend(Machine):
         if state in FRONTEND_READY:
             if self.gref:
                 return self._go(Step.CHECK_GREF)
+            if self.shown is XenbusState.CLOSED:
+                return self._go(Step.READ_ONLINE)  # it offers the device anew, if it is to stay
             unknown = state == XenbusState.CONNECTED
             return replace(self, step=Step.READ_FEATURE, unknown=unknown)
         if text is not None and state not in FRONTEND_GONE:

@@ -33,7 +33,14 @@ from vtpm_ref.steps import (
     parse_number,
     store_state,
 )
-from vtpm_ref.xenbus import BACKEND_CLOSES, BACKEND_HOLDS, FEATURE_VALUE, Place, XenbusState
+from vtpm_ref.xenbus import (
+    BACKEND_CLOSES,
+    BACKEND_HOLDS,
+    FEATURE_VALUE,
+    Place,
+    XenbusState,
+    is_state,
+)
 
 
 class Step(Enum):
@@ -277,7 +284,7 @@ class Frontend(Machine):
     def _see_gone(self, text: str | None) -> Self:
         """Nothing is taken back, and nothing new published, while the backend holds a page."""
         held = BACKEND_HOLDS if self.gref else BACKEND_HOLDS | BACKEND_CLOSES
-        if parse_number(text) in held:
+        if parse_number(text) in held or (text is not None and not is_state(text)):
             return self._wait(Step.WAIT_GONE)
         if not self.gref:
             return self._go(Step.GRANT)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vtpm_ref.states import Role
+from vtpm_ref.steps import parse_number
 
 #: Name of the device in xenstore paths.
 DEVICE = "vtpm"
@@ -33,6 +34,11 @@ class XenbusState(IntEnum):
     CLOSED = 6
     RECONFIGURING = 7
     RECONFIGURED = 8
+
+
+def is_state(text: str | None) -> bool:
+    """Whether a ``state`` node says one of them (clause robust.nonsense-state)."""
+    return parse_number(text) in tuple(XenbusState)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,7 @@ class Machine:
     """
 
     def __init__(self, memory: int, console: Path, boot: list[str]) -> None:
+        self._lock = threading.Lock()
         self._memory = memory
         self._console = console
         self._monitor, monitor = socket.socketpair()
@@ -102,7 +104,7 @@ class Machine:
         try:
             self._monitor.sendall(json.dumps(request).encode() + b"\n")
         except OSError:
-            raise self._ended() from None
+            raise self.ended() from None
         while True:
             reply = self._receive()
             if "return" in reply:
@@ -115,9 +117,11 @@ class Machine:
         while b"\n" not in self._buffer:
             if not self._readable(self._monitor, deadline):
                 raise LabError(f"QEMU's monitor is silent for {_MONITOR_LIMIT:g} s")
-            data = self._monitor.recv(65536)
+            data = b""
+            with contextlib.suppress(ConnectionError):
+                data = self._monitor.recv(65536)
             if not data:
-                raise self._ended()
+                raise self.ended()
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return dict(json.loads(line))
@@ -132,7 +136,7 @@ class Machine:
         deadline = time.monotonic() + limit
         while not self._readable(self.line, min(deadline, time.monotonic() + 1.0)):
             if self._process.poll() is not None:
-                raise self._ended()
+                raise self.ended()
             if time.monotonic() >= deadline:
                 raise LabError(
                     f"{stage()}: no answer within {limit:g} s; its console is in {self._console}"
@@ -143,7 +147,8 @@ class Machine:
         rest = max(0.0, deadline - time.monotonic())
         return bool(select.select([source], [], [], rest)[0])
 
-    def _ended(self) -> LabError:
+    def ended(self) -> LabError:
+        """What to raise when it is no more."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         return LabError(
@@ -178,18 +183,19 @@ class Machine:
             time.sleep(0.005)
 
     def end(self) -> None:
-        """Kill it; safe to call twice."""
+        """Kill it; safe to call twice, and from two threads."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait()
         self._close()
 
     def _close(self) -> None:
-        self._monitor.close()
-        self.line.close()
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
+        with self._lock:
+            self._monitor.close()
+            self.line.close()
+            memory, self._memory = self._memory, -1
+            if memory >= 0:
+                os.close(memory)
 
 
 def shape() -> str:

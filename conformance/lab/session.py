@@ -30,6 +30,7 @@ _PARTS = (
     "recorder",
     "targets",
     "tester",
+    "watching",
     "driver",
     "adapter",
     "grounds",
@@ -105,8 +106,8 @@ class Session:
         try:
             self._machine.line.sendall(line + data)
             return self._answer(request, limit + _GRACE)
-        except OSError as error:
-            raise LabError(f"the line to dom0 broke: {error.strerror}") from error
+        except OSError:
+            raise self._machine.ended() from None
 
     def _answer(self, request: dict[str, Any], limit: float) -> tuple[Any, bytes]:
         deadline = time.monotonic() + limit
@@ -128,7 +129,7 @@ class Session:
         self._machine.wait_for_line(deadline - time.monotonic(), lambda: f"stage {what}")
         data = self._machine.line.recv(1 << 16)
         if not data:
-            raise LabError(f"stage {what}: the machine has ended")
+            raise self._machine.ended()
         self._buffer += data
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance.errors import AdapterError, LabError, UsageError
+from conformance.errors import AdapterError, LabError, RecordingError, UsageError
 from conformance.lab import build
 from conformance.lab.build import Lab
 from conformance.lab.session import CODE, CallFailed, Session
@@ -21,7 +21,7 @@ from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: Seconds, before the multiplier, that one case may take in dom0.
-CASE_LIMIT = 60.0
+CASE_LIMIT = 120.0
 
 #: Seconds until a guest of the user's has come up.
 GUEST_LIMIT = 90.0
@@ -206,9 +206,12 @@ class _Machine:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.write_bytes(data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def subject(role: Role, spec: str, folder: Path) -> Subject:
@@ -232,13 +235,19 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
         raise UsageError(f"--lab {spec}: it can be linux, exec:COMMAND or guest:KERNEL[,INITRD]")
     lab = build.default()
     facts = lab.facts()
-    folder.mkdir(parents=True, exist_ok=True)
-    for console in folder.glob("console-*.log"):
-        console.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for console in folder.glob("console-*.log"):
+            console.unlink()
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
     name = rest or f"xen-tpmfront of Linux {facts['Linux']}"
+    if kind == "guest":
+        name = " with ".join(Path(path).name for path in rest.split(","))
     target = LabTarget(lab, recipe, folder)
     versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
-    return Subject(name, role, "xen", xen.evidence(role, log=True), None, target, versions)
+    evidence = xen.evidence(role, log=True)
+    return Subject(name, role, "xen", evidence, None, target, versions, target.place)
 
 
 def _program(role: Role, command: str) -> Recipe:

@@ -23,7 +23,7 @@ TOOLS = (
 )
 
 #: Seconds for all of it.
-LIMIT = 120.0
+LIMIT = 300.0
 
 
 def run(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:

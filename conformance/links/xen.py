@@ -27,7 +27,7 @@ from vtpm_ref.states import BACKEND, CANCEL, FRONTEND, IDLE, SUBMIT, Role
 from vtpm_ref.xenbus import Place
 
 #: Seconds, before the multiplier, in which a target takes an event that was sent to it.
-SETTLE = 0.03
+SETTLE = 0.01
 
 #: Seconds at most, and looks at a free page in a row, until a frontend has let a device go.
 _LET_GO, _FREE_LOOKS = 0.3, 3
@@ -59,6 +59,8 @@ class XenLink(Link):
     :param peer: how the judge speaks with it.
     :param scale: multiplier of every limit, for slow machines.
     :param log: xenstored's trace log, if it writes one.
+
+    :ivar disorder: whether the target has not let go at the end, and can take no other case.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class XenLink(Link):
         self._grants: Grants | None = None
         self._channels: EventChannels | None = None
         self._pages: dict[int, memoryview] = {}
+        self.disorder = False
 
     def _make_memory(self) -> bytearray:
         return bytearray()
@@ -105,12 +108,15 @@ class XenLink(Link):
     def stop(self) -> None:
         """See ``Link.stop``; the device is taken away, as ``xl vtpm-detach`` does it."""
         try:
-            self._peer.stop()
+            if not self._peer.comes_first:
+                self._peer.stop()
         finally:
             if self._store is not None:
                 for connection in self.connections:
                     self._remove_nodes(connection.place)
                     self._let_go(connection)
+                self.disorder = not self._peer.is_free(_LET_GO * self._scale)
+                self._peer.stop()
                 self._store.close()
                 self._store = None
             self._give_back()
@@ -138,12 +144,21 @@ class XenLink(Link):
         while self.exited is None and (rest := deadline - time.monotonic()) > 0:
             self._pump(rest)
 
+    def fds(self) -> list[int]:
+        """Descriptors that are readable when something has come."""
+        channels, store = self._channels, self._store
+        assert channels is not None and store is not None
+        return [channels.fd, store.fd, *self._peer.fds()]
+
+    def pump(self) -> None:
+        """Take in what has come, without waiting."""
+        self._pump(0.0)
+
     def _pump(self, timeout: float) -> None:
         """Wait for whatever comes first, and take it in."""
         channels, store = self._channels, self._store
         assert channels is not None and store is not None
-        fds = [channels.fd, store.fd, *self._peer.fds()]
-        ready = select.select(fds, [], [], max(0.0, timeout))[0]
+        ready = select.select(self.fds(), [], [], max(0.0, timeout))[0]
         if store.fd in ready:
             store.pump()
         if channels.fd in ready:
@@ -319,7 +334,7 @@ class XenLink(Link):
         store = self._store
         if store is None:
             return  # only ``start`` touches the host
-        store.places.append(place)
+        store.follow(place, self.judged)
         store.toolstack = True
         tx = store.start(TOOLSTACK)
         for role, values in initial_nodes(place).items():

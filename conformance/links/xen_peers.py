@@ -61,6 +61,10 @@ class Peer:
     def stop(self) -> None:
         """End it, or let it be; safe to call twice."""
 
+    def is_free(self, limit: float) -> bool:
+        """Whether it has let the device go, or does so within ``limit`` seconds."""
+        return True
+
     def fds(self) -> list[int]:
         """Descriptors that are readable when it has said something, or ended."""
         return []
@@ -268,6 +272,17 @@ class ConsolePeer(_Speaker):
             self._say({"msg": "order", "id": 0, "do": "stop"})
             os.close(self._fd)
         self._fd, self._outlet = -1, None
+
+    def is_free(self, limit: float) -> bool:
+        """See ``Peer.is_free``; a driver's agent is asked."""
+        if not self.comes_first or self.exited is not None or self._fd < 0:
+            return self.exited is None
+        question = self.ask({"msg": "gone", "limit": limit})
+        deadline = time.monotonic() + 2 * limit
+        while question not in self.told and time.monotonic() < deadline:
+            select.select([self._fd], [], [], 0.02)
+            self.take()
+        return bool(self.told.get(question, {}).get("gone"))
 
     def ask(self, message: dict[str, Any]) -> int:
         """Ask a guest of the lab for more than the adapter page knows; the question's number."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from conformance.links.xen_devices import StoreClient, StoreRefused
 from conformance.links.xenstore import TOOLSTACK, StoreError, WatchEvent
 from conformance.links.xenstore_wire import Op
+from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: Told of each operation: whether the judge's own, operation, path, value, transaction, success.
@@ -55,7 +56,8 @@ class StoreLog:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.lseek(self._fd, 0, os.SEEK_END)
         self._places = places
-        self._home = f"/local/domain/{judged}/"
+        # A guest's relative path starts in its home; whoever is in dom0 names whole paths.
+        self._home = f"/local/domain/{judged}/" if judged else "?"
         self._record = record
         self._rest = ""
         self._own = ""
@@ -164,6 +166,22 @@ class RealStore:
         self._log = StoreLog(log, self.places, judged, record) if log is not None else None
         if self._log is not None:
             self._log.find_own(self.client)
+
+    def follow(self, place: Place, judged: Role) -> None:
+        """
+        From now on record what happens to the nodes of ``place``.
+
+        Without a log, a watch tells that a node of the target has changed, and a look
+        what it says then.
+        """
+        self.places.append(place)
+        if self._log is None:
+            home = place.path(judged, "state").rpartition("/")[0]
+            self.watch(0, home, home, lambda *event: self._sample_node(event[2]))
+
+    def _sample_node(self, path: str) -> None:
+        value = self.client.read(path)
+        self._record(False, "write" if value is not None else "rm", path, value, 0, True)
 
     def read(self, domid: int, path: str, tx: int = 0) -> str | None:
         """Text of a node; ``None`` if there is none."""

@@ -159,6 +159,7 @@ class ResponseLength(_OnFinish):
         judged_elsewhere = (
             not HEADER_SIZE <= length <= answer.room
             or swapped(length) == size
+            or answer.moved
             or misplaced(answer.page, answer.at, length, TAGS[Family.NONE].responses)
         )
         if not judged_elsewhere or length == size:

@@ -161,7 +161,9 @@ class BackendFields(Rule):
         self.kept()
 
     def _extra_pages(self, at: int, old: bytes) -> int:
-        """``nr_extra_pages`` as it was before the change."""
+        """``nr_extra_pages`` as it was with the request, before the change."""
+        if self.scene.request is not None and self.scene.request.told:
+            return self.scene.request.header.nr_extra_pages
         offset = page.NR_EXTRA_PAGES.offset
         return old[offset - at] if at <= offset < at + len(old) else self.scene.page[offset]
 

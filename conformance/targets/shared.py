@@ -41,10 +41,14 @@ class SharedTpm:
             self._queue.remove(seat)
             seat.give(None)
 
-    def advance(self, timeout: float) -> None:
-        """Wait at most ``timeout`` seconds for the command that runs."""
-        if self._served is not None and self._tpm.finished(timeout):
-            seat, self._served = self._served, None
+    def advance(self, seat: "Seat", timeout: float) -> None:
+        """
+        Wait at most ``timeout`` seconds for the command of ``seat``, if it is the one that runs.
+
+        Whoever waits for its turn moves nobody on: answers come in the order of starts.
+        """
+        if self._served is seat and self._tpm.finished(timeout):
+            self._served = None
             seat.give(self._tpm.result())
             self._next()
 
@@ -82,7 +86,7 @@ class Seat:
     def finished(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the command; say if it is over."""
         if not self._over:
-            self._shared.advance(timeout)
+            self._shared.advance(self, timeout)
         return self._over
 
     def result(self) -> bytes | None:

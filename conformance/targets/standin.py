@@ -42,6 +42,9 @@ class StandIn:
             (Family.TPM12, 0xF1): lambda _: (
                 b"\x00\x14" + bytes(10) + self.resets.to_bytes(20, "big")
             ),
+            # There is nothing in the response to the slow command, but it is told from others.
+            (Family.TPM12, _SLOW[Family.TPM12]): lambda _: b"",
+            (Family.TPM20, _SLOW[Family.TPM20]): lambda _: bytes(32),
             (Family.TPM20, 0x181): lambda _: bytes(16) + self.resets.to_bytes(4, "big") + bytes(5),
             (Family.TPM12, 0x65): _property12,
             (Family.TPM20, 0x17A): _property20,

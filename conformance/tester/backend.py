@@ -60,7 +60,7 @@ class BackendTester(Tester):
         """Write one's own state again, and let the frontend take notice; twice."""
         for _ in range(2):
             self.set_state(XenbusState.INIT_WAIT)
-            self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
+            self.let_notice()
 
     def wait_connected(self) -> None:
         """Wait until the frontend is Connected."""
@@ -214,8 +214,20 @@ class BackendTester(Tester):
         """Wait for CANCEL and the event that goes with it."""
         self._need_event(lambda s: s == CANCEL, "a CANCEL")
 
-    def answer(self, response: bytes | None = None, *, length: int | None = None) -> None:
-        """Store ``response`` and ``length``, then FINISH, then notify."""
+    def answer(
+        self,
+        response: bytes | None = None,
+        *,
+        length: int | None = None,
+        decoy: tuple[int, bytes] | None = None,
+    ) -> None:
+        """
+        Store ``response`` and ``length``, then FINISH, then notify.
+
+        :param length: ``length`` to claim, if not that of the response.
+        :param decoy: a count to leave in ``nr_extra_pages``, and what to store
+            where the packet would be if it had been the request's.
+        """
         if response is None:
             response = random_bytes(self.family)
         connection = self.connection
@@ -224,6 +236,10 @@ class BackendTester(Tester):
         connection.store(at, response[: page.PAGE_SIZE - at])
         claimed = len(response) if length is None else length
         connection.store(page.LENGTH.offset, claimed.to_bytes(4, "little"))
+        if decoy is not None:
+            count, other = decoy
+            connection.store(page.packet_offset(count), other)
+            self.write_extra_pages(count)
         self.write_state(FINISH)
         connection.notify()
 

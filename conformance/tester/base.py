@@ -75,6 +75,14 @@ class Tester:
         """Store ``value`` to the page's ``state``."""
         self.connection.store(page.STATE.offset, bytes([value]))
 
+    def write_extra_pages(self, count: int) -> None:
+        """Store ``count`` to ``nr_extra_pages``, whoever the page belongs to."""
+        self.connection.store(page.NR_EXTRA_PAGES.offset, bytes([count]))
+
+    def let_notice(self) -> None:
+        """Let the target take notice of nodes that have changed."""
+        self.connection.settle(ANSWER_LIMIT * self.scale, nodes=True)
+
     def look(self) -> int:
         """Load the page's ``state``."""
         return self.connection.load(page.STATE.offset, 1)[0]

@@ -28,6 +28,22 @@ class FrontendTester(Tester):
             nodes[FEATURE] = feature
         self.connection.write(nodes, transaction=True)
 
+    def publish_unsound(self, node: str, text: str) -> None:
+        """Publish as always, but ``text`` in ``node``, and become Initialised."""
+        self.publish()
+        self.connection.write({node: text})
+        self.set_state(XenbusState.INITIALISED)
+
+    def overwrite(self) -> None:
+        """Store ones into the whole page, ``state`` included."""
+        self.connection.store(0, b"\xff" * page.PAGE_SIZE)
+
+    def meddle(self) -> None:
+        """Store ones while the backend works: where no answer lies, as that might come just now."""
+        fields, half = page.LOCALITY.offset, page.PAGE_SIZE // 2
+        self.connection.store(fields, b"\xff" * (page.HEADER_SIZE - fields))
+        self.connection.store(half, b"\xff" * half)
+
     def wait_connected(self) -> None:
         """Wait until the backend is Connected."""
         self._need_state(

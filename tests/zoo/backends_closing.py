@@ -45,7 +45,10 @@ class KeepsPort(BackendAnimal):
     "closing.init-wait",
     "closing.offline",
     "closing.backend-waits",
-    why=_STAYS,
+    "robust.nodes-recover",
+    "robust.response-belongs",
+    "several.own-service",
+    why=f"{_STAYS}; the last three have cases with a frontend that closes",
 )
 class StaysConnected(BackendAnimal):
     """Takes no notice of a frontend that is Closed."""
@@ -105,9 +108,8 @@ class WipesPage(_LetsGoLate):
 
 @animal(
     "closing.init-wait",
-    "connecting.init-wait",
     "closing.offline",
-    why="it serves the next from Closed, and does not say Closed to the toolstack once more",
+    why="what it says to the frontend it does not say to the toolstack once more",
 )
 class ClosesForGood(BackendAnimal):
     """Becomes Closed after its frontend, whether the device stays or not."""
@@ -150,7 +152,10 @@ class LetsGoAtClosing(BackendAnimal):
     "coming-back.served",
     "connecting.backend-connects",
     "connecting.map-before-connected",
-    why="the frontend that it does not serve again is Initialised; the last is one of the cases",
+    "robust.nodes-recover",
+    "robust.response-belongs",
+    why="the frontend that it does not serve again is Initialised; the last three have cases in"
+    " which one comes back",
 )
 class ServesOnce(BackendAnimal):
     """Connects to no frontend after the first has closed."""

@@ -60,7 +60,11 @@ class SkipsInitWait(BackendAnimal):
         return replace(self, step=Step.READ_FRONTEND, shown=XenbusState.INIT_WAIT)
 
 
-@animal("connecting.map-before-connected")
+@animal(
+    "connecting.map-before-connected",
+    "closing.init-wait",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+)
 class ConnectedBeforeMap(BackendAnimal):
     """Becomes Connected before it maps the page and binds the port."""
 
@@ -74,12 +78,16 @@ class ConnectedBeforeMap(BackendAnimal):
         return replace(self.usual(port), step=Step.LOOK)
 
 
-@animal("connecting.map-before-connected")
+@animal(
+    "connecting.map-before-connected",
+    "closing.init-wait",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+)
 class ConnectedBeforeBind(BackendAnimal):
     """Becomes Connected before it binds the port."""
 
     def then_map(self, possible: bool) -> Backend:
-        return self._go(Step.CONNECTED)
+        return self._go(Step.CONNECTED) if possible else self.usual(possible)
 
     def then_connected(self, result: None) -> Backend:
         return self._shows(XenbusState.CONNECTED)._go(Step.BIND)
@@ -104,6 +112,7 @@ class OnlyToInitialised(BackendAnimal):
     "connecting.init-wait",
     "connecting.map-before-connected",
     "connecting.look-at-once",
+    "robust.nodes-recover",
     why="these are the clauses whose cases wait for Connected after their stimulus, in silence",
 )
 class OnlyToConnected(BackendAnimal):
@@ -134,7 +143,9 @@ class RestsWhenConnected(BackendAnimal):
     "connecting.serves-initialised",
     "exchange.answered",
     "coming-back.new-references",
-    why="the request that it leaves alone is well-formed; one is on a new page",
+    "robust.nonsense-state",
+    why="the request that it leaves alone is well-formed; one is on a new page, and one comes"
+    " while the frontend's state is no state, and so not Connected",
 )
 class ServesOnlyConnected(BackendAnimal):
     """Takes no request before the frontend is Connected."""

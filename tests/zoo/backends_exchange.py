@@ -175,7 +175,11 @@ class LoadsHeaderTwice(BackendAnimal):
         return self.usual(raw[page.packet_offset(self.header.nr_extra_pages) :])
 
 
-@animal("exchange.one-copy")
+@animal(
+    "exchange.one-copy",
+    "robust.answer-place",
+    why="what is loaded a second time may have changed, and leads the response astray",
+)
 class ListLengthTwice(BackendAnimal):
     """Loads nr_extra_pages for the response again (mini-os tpmback)."""
 

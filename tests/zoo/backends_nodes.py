@@ -50,6 +50,7 @@ class BackendReconfigures(BackendAnimal):
     "connecting.init-wait",
     "connecting.map-before-connected",
     "connecting.look-at-once",
+    "robust.nodes-recover",
     why="it never connects, and these are the clauses whose cases wait for that in silence",
 )
 class NeedsDomain(BackendAnimal):

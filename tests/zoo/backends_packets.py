@@ -13,6 +13,8 @@ from vtpm_ref.packet import HEADER_SIZE, Family, PacketHeader, build, is_well_fo
 from vtpm_ref.page import Header
 from vtpm_ref.steps import Operation, Store
 
+_ENDS = "it does not go on, so what follows is not served, and what it refuses not in time"
+
 
 def _room(header: Header) -> int:
     return page.capacity(header.nr_extra_pages)
@@ -81,7 +83,12 @@ class CutsLongRequest(BackendAnimal):
         return self.usual(replace(header, length=length).pack())
 
 
-@animal("packet.too-long-answered")
+@animal(
+    "packet.too-long-answered",
+    "robust.goes-on",
+    "time.refusal-bound",
+    why=_ENDS,
+)
 class DropsLongRequest(BackendAnimal):
     """Drops a request that is too long for ever (mini-os tpmback)."""
 
@@ -90,7 +97,12 @@ class DropsLongRequest(BackendAnimal):
         return self._rest() if header.length > _room(header) else self.usual(raw)
 
 
-@animal("packet.too-long-answered")
+@animal(
+    "packet.too-long-answered",
+    "robust.goes-on",
+    "time.refusal-bound",
+    why=f"{_ENDS}; the copy beyond the page ends it",
+)
 class WrapsLength(BackendAnimal):
     """Adds offset and length in 32 bits before it compares (mini-os tpmback)."""
 
@@ -107,7 +119,13 @@ class WrapsLength(BackendAnimal):
         return self.usual(raw)
 
 
-@animal("packet.too-long-answered")
+@animal(
+    "packet.too-long-answered",
+    "robust.goes-on",
+    "several.own-service",
+    "time.refusal-bound",
+    why=f"{_ENDS}; it ends for everybody",
+)
 class DiesOfLongRequest(BackendAnimal):
     """Ends when a request is too long (vtpm-stubdom)."""
 
@@ -123,7 +141,11 @@ class DiesOfLongRequest(BackendAnimal):
     "packet.too-long-answered",
     "packet.size-mismatch-answered",
     "packet.response-header",
-    why="one clause for each way to be malformed; the last has a case with an empty request",
+    "robust.goes-on",
+    "several.own-service",
+    "time.refusal-bound",
+    why="one clause for each way to be malformed, the fourth has a case with an empty request;"
+    f" and {_ENDS}, whoever asks",
 )
 class DiesOfMalformedRequest(BackendAnimal):
     """Ends when a request is not well-formed."""
@@ -132,7 +154,11 @@ class DiesOfMalformedRequest(BackendAnimal):
         raise RuntimeError("malformed request")
 
 
-@animal("packet.size-mismatch-answered")
+@animal(
+    "packet.size-mismatch-answered",
+    "robust.goes-on",
+    why="what is never answered keeps the page, and nothing can follow",
+)
 class DropsMismatch(BackendAnimal):
     """Drops a request whose header gives another size than length."""
 

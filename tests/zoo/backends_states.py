@@ -23,7 +23,11 @@ class BackendLengthBigEndian(BackendAnimal):
         return Store(page.LENGTH.offset, len(self.response or b"").to_bytes(4, "big"))
 
 
-@animal("page.packet-offset")
+@animal(
+    "page.packet-offset",
+    "robust.nothing-behind",
+    why="over a request of ten bytes it cannot be told from bytes behind the response",
+)
 class ResponseAt16(BackendAnimal):
     """Stores the response at 16 + 4 n, as the comment in tpmif.h has it."""
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from conformance.targets import Target
+from conformance.targets import Target, reference
+from conformance.targets.shared import SharedTpm
 from conformance.targets.standin import StandIn
 from vtpm_ref.backend import Backend
 from vtpm_ref.frontend import Frontend
@@ -104,12 +105,14 @@ def animal(
     why: str = "",
     family: Family = Family.TPM20,
     tpm: Callable[[Family], StandIn] = StandIn,
+    shared: type[SharedTpm] = SharedTpm,
 ) -> Callable[[_A], _A]:
     """
     Register a class as an animal that breaks the clauses ``breaks``.
 
     :param family: which TPM is behind it, if it is a backend.
     :param tpm: makes that TPM.
+    :param shared: how its frontends share it.
     """
 
     def register(cls: _A) -> _A:
@@ -117,7 +120,7 @@ def animal(
         if name in ANIMALS:
             raise ValueError(f"two animals of the name {name}")
         if issubclass(cls, BackendAnimal):
-            role, make = Role.BACKEND, _backend(cls, family, tpm)
+            role, make = Role.BACKEND, _backend(cls, family, lambda: shared(tpm(family)))
         else:
             role, make = Role.FRONTEND, _frontend(cls)
         ANIMALS[name] = Animal(name, role, defect, frozenset(breaks), why, make)
@@ -127,11 +130,16 @@ def animal(
 
 
 def _backend(
-    cls: type[BackendAnimal], family: Family, tpm: Callable[[Family], StandIn]
+    cls: type[BackendAnimal], family: Family, tpm: Callable[[], SharedTpm]
 ) -> Callable[[Place], Target]:
     def make(place: Place) -> Target:
-        machine = cls(place, family=family)
-        return Target(cls.__name__, machine, tpm(family), family, frozenset({"close", "reconnect"}))
+        shared = tpm()
+
+        def one(place: Place) -> Target:
+            machine = cls(place, family=family)
+            return Target(cls.__name__, machine, shared.seat(), family, reference.CAN, one)
+
+        return one(place)
 
     return make
 

@@ -63,7 +63,11 @@ class RoundsLength(FrontendAnimal):
         return Store(page.LENGTH.offset, length.to_bytes(4, "little"))
 
 
-@animal("packet.response-bounded")
+@animal(
+    "packet.response-bounded",
+    "robust.frontend-goes-on",
+    why="loading beyond the page ends it",
+)
 class ClampsToPage(FrontendAnimal):
     """Clamps a length that is too long to 4096, the size of the page."""
 
@@ -79,7 +83,11 @@ class ClampsToPage(FrontendAnimal):
         return self._finish(Answer("response", raw + beyond))
 
 
-@animal("packet.response-bounded")
+@animal(
+    "packet.response-bounded",
+    "robust.frontend-goes-on",
+    why="loading beyond the page ends it",
+)
 class TakesBeyondPage(FrontendAnimal):
     """Takes as many bytes as length says, up to the 8192 of its buffer."""
 

@@ -99,7 +99,7 @@ class Agent:
             kind = message.get("msg")
             if kind == "start":
                 self._device.close()
-                self._wait_gone()
+                self._wait_gone(PATIENCE)
                 self._say(
                     msg="ready",
                     protocol=1,
@@ -111,6 +111,10 @@ class Agent:
                 self._cancel()
             elif kind == "order" and message.get("do") != "stop":
                 self._in_thread(self._order, message)
+            elif kind == "gone":
+                self._device.close()
+                self._wait_gone(message["limit"])
+                self._say(msg="told", id=message["id"], gone=not self._devices())
             elif kind == "run":
                 self._in_thread(self._run, message)
             elif kind == "repeat":
@@ -151,9 +155,9 @@ class Agent:
             with contextlib.suppress(OSError):
                 _CANCEL.write_text("1")
 
-    def _wait_gone(self) -> None:
-        """Wait until the driver has let the last device go."""
-        deadline = time.monotonic() + PATIENCE
+    def _wait_gone(self, limit: float) -> None:
+        """Wait at most ``limit`` seconds until the driver has let the last device go."""
+        deadline = time.monotonic() + limit
         while self._devices() and time.monotonic() < deadline:
             time.sleep(0.005)
 

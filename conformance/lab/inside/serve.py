@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import AdapterError
-from conformance.lab.inside.case import STORE_LOG, make_peer
+from conformance.lab.inside.case import EMULATED, STORE_LOG, make_peer
 from conformance.links.xen import XenLink
 from conformance.links.xen_peers import ConsolePeer, ProgramPeer
 from conformance.recorder import Recorder
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
-#: Seconds, before the multiplier, until the driver has a device, and for one program.
-CONNECT_LIMIT, RUN_LIMIT = 20.0, 60.0
+#: Seconds until the driver has connected, and for one program.
+CONNECT_LIMIT, RUN_LIMIT = 60.0, 90.0
 
 
 def run(request: dict[str, Any], out: Path) -> list[dict[str, Any]]:
@@ -35,10 +35,10 @@ def run(request: dict[str, Any], out: Path) -> list[dict[str, Any]]:
     assert isinstance(guest, ConsolePeer)
     backend = ProgramPeer(request["command"])
     with closing(Recorder(out, {})) as recorder:
-        link = XenLink(Role.FRONTEND, place, recorder, guest, 1.0, STORE_LOG)
+        link = XenLink(Role.FRONTEND, place, recorder, guest, EMULATED, STORE_LOG)
         try:
             link.start()
-            backend.start(Role.BACKEND, place, recorder, 1.0)
+            backend.start(Role.BACKEND, place, recorder, EMULATED)
 
             def connected() -> bool:
                 return link.first.read(Role.FRONTEND, "state") == "4"

@@ -4,10 +4,11 @@ The Sphinx extension of this document: clauses, generated tables, lints.
 
 ``clause`` holds the directive and the domain, ``tables`` show what the model
 says, ``layout``, ``state_diagram`` and ``ladder`` draw it (the exchanges are in
-``scenarios``), ``index`` and ``checklist`` list the clauses, ``spellings`` helps
-the search, ``lints`` judges the pages (plain data, no Sphinx), ``consistency``
-runs the lints in a build and writes ``clauses.json``.  ``checks`` and ``measured``
-are the doors to the judge and to what it has found.
+``scenarios``), ``index`` and ``checklist`` list the clauses, ``explorer`` shows
+the ``positions`` that can be reached, ``spellings`` helps the search, ``lints``
+judges the pages (plain data, no Sphinx), ``consistency`` runs the lints in a build
+and writes ``clauses.json``.  ``checks`` and ``measured`` are the doors to the judge
+and to what it has found.
 """
 
 from sphinx.application import Sphinx
@@ -18,6 +19,7 @@ from . import (
     checklist,
     clause,
     consistency,
+    explorer,
     index,
     ladder,
     layout,
@@ -39,6 +41,7 @@ PARTS = (
     index,
     checklist,
     matrix,
+    explorer,
     spellings,
     consistency,
 )

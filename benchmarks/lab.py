@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""
+A real Xen in QEMU: judging the Linux driver, beside the bare boot of the same Xen.
+
+Needs ``make lab``; without it there is nothing to measure.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from benchmarks.figures import Row, rate, say
+from conformance import engine
+from conformance.errors import LabError
+from conformance.lab import build, machine, tools
+from conformance.lab.session import Session
+from conformance.lab.targets import subject
+from conformance.select import select
+from conformance.tester import get_random
+from vtpm_ref.packet import Family
+from vtpm_ref.states import Role
+
+#: TPM commands of one measurement through the guest's driver.
+COMMANDS = 200
+
+
+def measure(folder: Path) -> list[Row]:
+    """The whole way, and its parts."""
+    lab = build.default()
+    try:
+        lab.facts()
+    except LabError as error:
+        say(f"not measured: {error}")
+        return []
+    building, boot, restore = _build(folder), _boot(folder), _restore(folder)
+    judging, cases = _judge(folder)
+    return [
+        Row(
+            "the lab, from nothing but Debian's packages",
+            f"{building:.0f} s",
+            f"bare boot of Xen, dom0 and guest {boot:.1f} s",
+            f"{building / boot:.1f}",
+            "at most 180 s",
+            building <= 180,
+        ),
+        Row(
+            "restore to the first answer of dom0",
+            f"{restore:.2f} s",
+            f"bare boot {boot:.1f} s",
+            f"{restore / boot:.2f}",
+        ),
+        Row(
+            f"judging the Linux driver, {cases} cases, from the snapshot",
+            f"{judging:.1f} s",
+            f"bare boot {boot:.1f} s",
+            f"{judging / boot:.1f}",
+            "at most 25 s",
+            judging <= 25,
+        ),
+        Row(
+            "the same with the boot before it",
+            f"{boot + judging:.1f} s",
+            f"bare boot {boot:.1f} s",
+            f"{(boot + judging) / boot:.1f}",
+            "at most 60 s",
+            boot + judging <= 60,
+        ),
+        _round_trips(),
+    ]
+
+
+def _build(folder: Path) -> float:
+    start = time.monotonic()
+    build.build(build.Lab(folder / "lab"), say)
+    return time.monotonic() - start
+
+
+def _boot(folder: Path) -> float:
+    start = time.monotonic()
+    running = machine.boot(build.default().images, folder / "boot.log")
+    try:
+        running.wait_for_line(build.BOOT_LIMIT, lambda: "stage boot")
+        if not json.loads(running.line.recv(65536))["ok"]:
+            raise RuntimeError("the lab does not boot")
+        return time.monotonic() - start
+    finally:
+        running.end()
+
+
+def _restore(folder: Path) -> float:
+    start = time.monotonic()
+    Session(build.default(), folder / "restore.log").close()
+    return time.monotonic() - start
+
+
+def _judge(folder: Path) -> tuple[float, int]:
+    start = time.monotonic()
+    target = subject(Role.FRONTEND, "linux", folder / "linux")
+    done = engine.run(target, select([Role.FRONTEND]), folder / "linux")
+    return time.monotonic() - start, sum(1 for entry in done.cases if not entry.skipped)
+
+
+def _round_trips() -> Row:
+    """Through the guest's driver, the page and the reference backend with its TPM."""
+    packet = get_random(Family.TPM20).hex()
+    (told,) = tools.run([{"msg": "repeat", "packet": packet, "count": COMMANDS}])
+    return Row("TPM round trips through the guest's driver", rate(COMMANDS / told["seconds"]))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""
+The judge between the driver of Linux and the reference backend, on real Xen.
+
+``python -m conformance.lab.between FOLDER`` has the guest's tools use the TPM, and
+leaves a trace of each half in FOLDER, for ``vtpm-conformance check``.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from conformance.errors import ConformanceError
+from conformance.lab import build
+from conformance.lab.session import Session
+from conformance.lab.targets import PYTHON
+from conformance.lab.tools import LIMIT, TOOLS
+from conformance.links import xen
+from conformance.run import header_of
+from conformance.watching import trace_paths
+from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
+
+_RUN = "conformance.lab.inside.between:run"
+
+#: The reference backend, but for one frontend only: the driver's is the judge's to serve.
+_BACKEND = shlex.join(
+    [
+        *(*PYTHON, "-c"),
+        "from dataclasses import replace\n"
+        "from conformance.adapter import serve\n"
+        "from conformance.targets.libtpms import backend\n"
+        "serve(lambda place: replace(backend(place), another=None))",
+    ]
+)
+
+
+def run(folder: Path, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Have the guest do something, and write the traces of both halves into ``folder``.
+
+    :return: what the guest told.
+    :raises LabError: there is no lab, or the two do not connect.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    session = Session(build.default(), folder / "console.log")
+    try:
+        places = {Role.FRONTEND: Place(session.guest, 0, 0), Role.BACKEND: Place(0, 0, 0)}
+        names = {Role.FRONTEND: "front", Role.BACKEND: "back"}
+        headers = {
+            names[role]: header_of(
+                [role],
+                link="watch",
+                target="xen-tpmfront of Linux and the reference backend",
+                evidence=xen.evidence(role, log=True),
+                place=place,
+            )
+            for role, place in places.items()
+        }
+        said, data = session.call(
+            *(_RUN, LIMIT),
+            domid=session.guest,
+            command=_BACKEND,
+            programs=questions,
+            headers=headers,
+        )
+    finally:
+        session.close()
+    paths = trace_paths(folder)
+    paths[Role.FRONTEND].write_bytes(data[: said["split"]])
+    paths[Role.BACKEND].write_bytes(data[said["split"] :])
+    return list(said["told"])
+
+
+def main() -> int:
+    """Run the tools; return the exit code."""
+    parser = argparse.ArgumentParser(description="judge between Linux and the reference backend")
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    try:
+        done = run(options.folder, [{"msg": "run", "argv": tool} for tool in TOOLS])
+    except ConformanceError as error:
+        print(f"between: {error}", file=sys.stderr)
+        return error.exit_code
+    for tool, told in zip(TOOLS, done, strict=True):
+        print(f"guest$ {tool}")
+        print((told["stdout"] + told["stderr"]).rstrip())
+    return int(any(told["status"] for told in done))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

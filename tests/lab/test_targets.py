@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""
+Real targets on a real Xen, each with a few cases; ``.ci/run`` judges with all.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from conformance.lab import between, build, cpio, example_guest, images, tools
+from conformance.lab.build import Lab
+from conformance.lab.session import CODE
+from conformance.run import judge_file
+from conformance.watching import trace_paths
+from tests.lab.conftest import ROOT, judge
+
+EXPECTED = ROOT / "conformance/expected/linux-6.1.toml"
+
+
+def test_linux_breaks_what_is_known_and_nothing_else(tmp_path: Path) -> None:
+    """The unmodified driver, with the file of its deviations, passes."""
+    done = judge(
+        *("run", "frontend", "--lab", "linux", "--expect", str(EXPECTED)),
+        *("packet.request-header", "exchange.idle-is-no-response", "connecting.one-transaction"),
+        folder=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "EXPECTED  packet.request-header" in done.stdout
+    assert "xen-tpmfront of Linux" in done.stdout
+
+
+def test_linux_fails_without_that_file(tmp_path: Path) -> None:
+    """A broken MUST is a broken MUST, and its report shows the driver's own request."""
+    done = judge("run", "frontend", "--lab", "linux", "packet.request-header", folder=tmp_path)
+    assert done.returncode == 1
+    assert "a request of 9 bytes" in done.stdout
+    assert list(tmp_path.glob("console-*.log"))
+
+
+@pytest.mark.parametrize("role", ["backend", "frontend"])
+def test_the_example_in_c(role: str, tmp_path: Path) -> None:
+    """A program over gntdev, gntalloc, evtchn and xenstore keeps what it keeps elsewhere."""
+    program = ROOT / f"examples/build/xen/{role}"
+    done = judge("run", role, "--lab", f"exec:{program}", "exchange", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_faulty_backend_is_caught(tmp_path: Path) -> None:
+    """A backend that does not answer a request that is too long breaks just that clause."""
+    program = tmp_path / "broken"
+    program.write_text(
+        f'#!/usr/bin/python3.11\nimport sys\nsys.path.insert(0, "{CODE}")\n'
+        + (ROOT / "examples/broken_backend.py").read_text()
+        + "\nfrom conformance.adapter import serve\nserve(backend)\n"
+    )
+    program.chmod(0o755)
+    target = f"exec:{program}"
+    done = judge(
+        *("run", "backend", "--lab", target, "packet.too-long-answered/4089"),
+        folder=tmp_path / "traces",
+    )
+    assert done.returncode == 1
+    assert "BROKEN  packet.too-long-answered" in done.stdout
+
+
+def test_the_reference_backend_serves_linux() -> None:
+    """The guest's own tools get random bytes and the PCRs of a fresh TPM."""
+    done = tools.run([{"msg": "run", "argv": tool} for tool in tools.TOOLS])
+    assert [told["status"] for told in done] == [0, 0]
+    assert len(done[0]["stdout"].strip()) == 32
+    assert "sha256:" in done[1]["stdout"]
+
+
+def test_between_linux_and_the_reference_backend(tmp_path: Path) -> None:
+    """Both halves are judged, and their traces say nothing of what the packets carry."""
+    (told,) = between.run(tmp_path, [{"msg": "run", "argv": tools.TOOLS[0]}])
+    drawn = told["stdout"].strip()
+    assert (told["status"], len(drawn)) == (0, 32)
+    for path in trace_paths(tmp_path).values():
+        assert judge_file(path).complete
+        assert drawn not in path.read_text()
+
+
+def test_a_backend_guest(lab: Lab, tmp_path: Path) -> None:
+    """A PV guest that holds the C example is a backend like any other."""
+    initrd = tmp_path / "initrd"
+    program = (ROOT / "examples/build/xen/backend").read_bytes()
+    with initrd.open("wb") as out:
+        cpio.write(out, example_guest.pack(images.Root(build.default().root), program))
+    target = f"guest:{lab.images / 'vmlinux'},{initrd}"
+    done = judge("run", "backend", "--lab", target, "page", folder=tmp_path / "traces")
+    assert (done.returncode, done.stderr) == (0, "")
