@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 PAGES = [
-    ROOT / "README.md",
+    README,
     *(ROOT / "spec" / f"{name}.md" for name in ("howto-backend", "howto-adapter")),
     *(ROOT / "spec" / f"{name}.md" for name in ("howto-failure", "verdicts")),
 ]
