@@ -48,6 +48,15 @@ benchmark: .venv/stamp examples ## measure
 search: .venv/stamp ## search every interleaving of the model, at greater length than make test
 	@$(PY) -m conformance.searches
 
+.PHONY: walks
+walks: .venv/stamp examples ## walk at random against every target that ships; find ten planted defects
+	@$(PY) -m conformance.walks
+	@$(PY) -m pytest -q tests/walks_long.py
+
+.PHONY: mutants
+mutants: .venv/stamp ## change every entry of the model's tables, and show that each change is caught
+	@$(PY) -m tests.mutants
+
 .PHONY: lab
 lab: .venv/stamp ## build a real Xen host in QEMU into build/lab (or VTPM_LAB)
 	@$(PY) -m conformance.lab

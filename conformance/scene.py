@@ -31,7 +31,7 @@ from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
 from vtpm_ref.steps import parse_number
-from vtpm_ref.xenbus import Place, XenbusState, is_state
+from vtpm_ref.xenbus import BACKEND_CLOSES, Place, XenbusState, is_state
 
 _STATE_AT = page.STATE.offset
 
@@ -42,6 +42,7 @@ _BUSY = frozenset({SUBMIT, CANCEL})
 _FREE = frozenset({IDLE, FINISH})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
+_CLOSES = frozenset(str(int(state)) for state in BACKEND_CLOSES)
 _OWNERS = {state.value: role for state, role in OWNER.items()}
 
 
@@ -76,6 +77,7 @@ class Scene:
         self.phase = ""
         self.family = Family.NONE
         self._awaits_look: Role | None = None
+        self._told_to_close = False
         self._answer_due = False
         self._unanswered = False
         self._numbers = 0
@@ -115,6 +117,11 @@ class Scene:
         """The trace is over."""
         self._settle()
         self._tell("end")
+
+    @property
+    def closing(self) -> bool:
+        """Whether the frontend has been told to close, by an order or by its backend."""
+        return self._told_to_close or self.nodes.get((BACKEND, "state")) in _CLOSES
 
     @property
     def state(self) -> int:
@@ -172,6 +179,8 @@ class Scene:
 
     def _store(self, event: trace.Store) -> None:
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
+        if by is BACKEND and by not in self.judged and self.last_answer is not None:
+            self.last_answer.disturbed = True
         # Where both are judged, the frontend's store may cross an answer: that was first.
         if by not in self.judged or (by is FRONTEND and self._answer_due):
             self._settle()
@@ -292,6 +301,7 @@ class Scene:
             self.request = self.last_answer = None
             self._awaits_look = None
             self._answer_due = self._unanswered = False
+            self._told_to_close = False
             self._tell("granted", event.gref)
 
     def _map(self, event: trace.Map) -> None:
@@ -349,6 +359,7 @@ class Scene:
         return self._paths[path]
 
     def _order(self, event: trace.Order) -> None:
+        self._told_to_close = self._told_to_close or event.do == "close"
         self._tell("order", event)
         self.orders.append(event)
 
