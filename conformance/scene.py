@@ -57,6 +57,8 @@ class Scene:
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
     :ivar nodes: committed node texts by (role of the directory, name).
+    :ivar granted: the pages that the frontend has granted, by reference.
+    :ivar allocated: the ports that the frontend has allocated.
     :ivar all: the scenes of all connections of the trace, this one included.
     :ivar handlers: what takes in each type of event; other types mean nothing.
     """
@@ -67,6 +69,8 @@ class Scene:
         all.append(self)
         self.judged = frozenset(Role(name) for name in header.judged)
         self.page = bytearray(page.PAGE_SIZE)
+        self.granted: set[int] = set()
+        self.allocated: set[int] = set()
         self.shared = False
         self.seen: dict[Role, int | None] = {FRONTEND: None, BACKEND: None}
         self.request: Request | None = None
@@ -302,6 +306,7 @@ class Scene:
             self._awaits_look = None
             self._answer_due = self._unanswered = False
             self._told_to_close = False
+            self.granted.add(event.gref)
             self._tell("granted", event.gref)
 
     def _map(self, event: trace.Map) -> None:
@@ -314,6 +319,8 @@ class Scene:
 
     def _bind(self, event: trace.Bind) -> None:
         if event.on:
+            if event.port is not None and event.remote is None:
+                self.allocated.add(event.port)
             self._tell("bound", _ROLES[event.by], event.ok, event.remote)
         else:
             self._tell("unbound", _ROLES[event.by])
