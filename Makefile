@@ -26,7 +26,7 @@ test: .venv/stamp examples html ## run every check: lint, types, doctests, docum
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict
 	$(SPHINX) -b doctest build/doctest
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: html
 html: .venv/stamp ## build the document; open build/html/index.html
