@@ -26,7 +26,7 @@ test: .venv/stamp examples html ## run every check: lint, types, doctests, docum
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict
 	$(SPHINX) -b doctest build/doctest
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: html
 html: .venv/stamp ## build the document; open build/html/index.html
@@ -47,6 +47,15 @@ benchmark: .venv/stamp examples ## measure
 .PHONY: search
 search: .venv/stamp ## search every interleaving of the model, at greater length than make test
 	@$(PY) -m conformance.searches
+
+.PHONY: walks
+walks: .venv/stamp examples ## walk at random against every target that ships; find ten planted defects
+	@$(PY) -m conformance.walks
+	@$(PY) -m pytest -q tests/walks_long.py
+
+.PHONY: mutants
+mutants: .venv/stamp ## change every entry of the model's tables, and show that each change is caught
+	@$(PY) -m tests.mutants
 
 .PHONY: lab
 lab: .venv/stamp ## build a real Xen host in QEMU into build/lab (or VTPM_LAB)

@@ -105,6 +105,9 @@ class _Service:
         if self._unmet:  # seen while something else was read
             self._meet()
             return
+        if self.orders:  # came while something else was awaited
+            self._take_orders()
+            return
         events = self.ground.fds()
         working = [side.driver for side in self._sides.values() if side.driver.working]
         fds = [0, self.store.fd, *events]

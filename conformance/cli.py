@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-The command line: ``vtpm-conformance run``, ``check`` and ``list``.
+The command line: ``vtpm-conformance run``, ``walk``, ``check`` and ``list``.
 
-Nothing here imports pytest before a run is about to start, so help and lists
+Nothing here imports pytest or Hypothesis before a run is about to start, so help and lists
 come at once.
 """
 
@@ -20,7 +20,9 @@ from pathlib import Path
 from conformance import __version__
 from conformance.errors import ConformanceError
 from conformance.expect import Deviation
+from conformance.options import add_target, positive, target_words
 from conformance.report.results import Exit, RunResult
+from conformance.walks import command as walks
 from vtpm_ref.states import Role
 
 _EXITS = """\
@@ -97,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
             "run",
             help="play all cases against a target",
             epilog=_RUN_EXAMPLES + _EXITS,
+            formatter_class=shape,
+        )
+    )
+    _add_walk(
+        verbs.add_parser(
+            "walk",
+            help="play long random walks against a target",
+            epilog=walks.EXAMPLES + _EXITS,
             formatter_class=shape,
         )
     )
@@ -177,19 +187,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(action=_run)
-    parser.add_argument("role", choices=[role.value for role in Role], help="role of the target")
+    add_target(parser)
     _add_selection(parser)
-    parser.add_argument(
-        "--exec",
-        dest="command",
-        metavar="COMMAND",
-        help="start the target with this command, without a shell",
-    )
-    parser.add_argument(
-        "--object",
-        metavar="MODULE:FACTORY",
-        help="the target is a Python object that this factory makes",
-    )
     parser.add_argument(
         "--lab",
         metavar="TARGET",
@@ -200,13 +199,6 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--xen",
         metavar="DOMID[/DEVICE]",
         help="the target is in that domain of this Xen host; run as root in dom0",
-    )
-    parser.add_argument(
-        "--traces",
-        type=Path,
-        default=Path("vtpm-traces"),
-        metavar="DIR",
-        help="record the traces here (default: %(default)s)",
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument(
@@ -223,16 +215,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         help="write such a file of what was seen broken, for you to fill in the reasons",
     )
     parser.add_argument(
-        "--timeout-multiplier",
-        type=_positive,
-        default=1.0,
-        metavar="X",
-        help="multiply every limit, for slow machines",
-    )
-    parser.add_argument(
         "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
     )
     _add_output(parser)
+
+
+def _add_walk(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(action=lambda options: walks.run(options, _Output()))
+    walks.add(parser)
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:
@@ -247,7 +237,7 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
         help="record both traces here (default: %(default)s)",
     )
     parser.add_argument(
-        "--seconds", type=_positive, default=math.inf, metavar="N", help="end by itself"
+        "--seconds", type=positive, default=math.inf, metavar="N", help="end by itself"
     )
     parser.add_argument("--bodies", action="store_true", help="record what the packets say, too")
     _add_output(parser)
@@ -274,16 +264,6 @@ def _words(text: str) -> list[str]:
     if not words:
         raise argparse.ArgumentTypeError("it names nothing")
     return words
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number greater than 0")
-    return value
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -362,16 +342,9 @@ class _Output:
 
 def _repeat(options: argparse.Namespace) -> str:
     """The command that repeats a case of this run, but for the case's id."""
-    words = ["vtpm-conformance", "run", options.role]
-    for option, value in (
-        ("--exec", options.command),
-        ("--object", options.object),
-        ("--lab", options.lab),
-        ("--xen", options.xen),
-    ):
+    words = ["vtpm-conformance", "run", *target_words(options)]
+    for option, value in (("--lab", options.lab), ("--xen", options.xen)):
         words += [option, value] if value else []
-    if options.timeout_multiplier != 1.0:
-        words += ["--timeout-multiplier", f"{options.timeout_multiplier:g}"]
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
 
@@ -424,6 +397,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from conformance.clauses import STATUSES
     from conformance.select import select
 
     roles = [Role(options.role)] if options.role else list(Role)
@@ -432,7 +406,7 @@ def _list(options: argparse.Namespace) -> int:
         options.select,
         exclude=options.exclude,
         levels=options.level,
-        statuses=options.status,
+        statuses=options.status or STATUSES,
     )
     for clause in selection.clauses:
         cases = [case for case in selection.cases if case.clause == clause.id]

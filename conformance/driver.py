@@ -94,6 +94,7 @@ class Driver:
         self._running_order = 0
         self._closing_order = 0
         self._opening_order = 0
+        self._reopens = False
         self._take: dict[type, Callable[[Any], Any]] = {
             Load: lambda op: hands.load(op.at, op.size),
             Store: lambda op: hands.store(op.at, op.data),
@@ -134,8 +135,7 @@ class Driver:
             self._closing_order = number
             self._inbox.append(lambda machine: machine.close())
         elif do == "reconnect":
-            self._opening_order = number
-            self._inbox.append(lambda machine: machine.reopen())
+            self._opening_order, self._reopens = number, True
 
     def step(self) -> bool:
         """Take one step or input; return whether there was one to take."""
@@ -174,11 +174,15 @@ class Driver:
             self._hands.deliver(self._closing_order, Answer("closed"), "")
             self._closing_order = 0
             return True
+        if self._reopens and self.machine.down:  # not before it has closed
+            self._reopens = False
+            self.machine = self.machine.reopen()
+            return True
         if self._opening_order and (self.machine.ready or self.machine.down):
             # Down again: a deadline passed before the peer let go of what was.
             outcome = "connected" if self.machine.ready else "timed-out"
             self._hands.deliver(self._opening_order, Answer(outcome), "")
-            self._opening_order = 0
+            self._opening_order, self._reopens = 0, False
             return True
         if not self._orders:
             return False

@@ -6,7 +6,6 @@ No conftest, no configuration file, no PYTEST_ variable and no third-party
 plugin of the user's has a say in a verdict.
 """
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance.errors import RecordingError, UsageError
 from conformance.expect import Deviation
 from conformance.pytest_plugin import CasePlugin
 from conformance.recorder import Recorder
 from conformance.report.results import CaseResult, RunResult
-from conformance.run import Subject, header_of, started, trace_path
+from conformance.run import Subject, alone, header_of, started, trace_path
 from conformance.select import Selection
 
 #: How pytest can end when nothing is wrong with the judge.
@@ -64,7 +62,7 @@ def run(
         versions=subject.versions,
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with _alone(folder), _shield() as empty, _closing(subject):
+    with alone(folder), _shield() as empty, _closing(subject):
         smoke(subject, folder)
         if subject.remote is not None:
             subject.remote.plan([case.id for case in selection.cases])
@@ -119,24 +117,6 @@ def _closing(subject: Subject) -> Iterator[None]:
     finally:
         if subject.remote is not None:
             subject.remote.close()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold ``folder``, so that two runs do not judge each other's traces."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"{folder}: another run records here; name another folder") from error
-        yield
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -237,6 +237,8 @@ class Judge:
         self._feed_all(event)
         self._phase = event.name
         self._note = event.note or self._note
+        if event.clause and not self._case_findings:
+            self._case_clause = event.clause
 
     def _feed_all(self, event: trace.AnyEvent) -> None:
         """An event that concerns every connection."""

@@ -60,6 +60,8 @@ class Answer:
     :ivar packet: the response, cut off at the end of the page.
     :ivar size_in_header: the size that a TPM header at the packet's offset gives.
     :ivar code: the response code at the packet's offset.
+    :ivar disturbed: the backend has stored to the page after it; what of that the
+        frontend has found cannot be told.
     """
 
     state: int
@@ -70,6 +72,7 @@ class Answer:
     packet: bytes = field(init=False)
     size_in_header: int = field(init=False)
     code: int = field(init=False)
+    disturbed: bool = False
 
     def __post_init__(self) -> None:
         at = self.at

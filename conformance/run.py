@@ -3,6 +3,8 @@
 Runs one case against one target, and judges the trace that it leaves.
 """
 
+import fcntl
+import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +16,7 @@ from typing import Protocol
 from conformance import __version__, clauses
 from conformance import play as playing
 from conformance.cases import Case
+from conformance.errors import RecordingError, UsageError
 from conformance.judge import Judgement, judge
 from conformance.links.base import Link
 from conformance.recorder import Recorder
@@ -139,6 +142,29 @@ def started(subject: Subject, recorder: Recorder) -> Iterator[Link]:
             yield link
         finally:
             link.stop()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """
+    Hold ``folder``, so that two runs do not judge each other's traces.
+
+    :raises RecordingError: there is no such folder, and none can be made.
+    :raises UsageError: another run holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{folder}: another run records here; name another folder") from error
+        yield
+    finally:
+        os.close(fd)
 
 
 def judge_file(path: Path, only: Iterable[str] | None = None) -> Judgement:

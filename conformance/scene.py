@@ -31,7 +31,7 @@ from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, CANCEL, FINISH, FRONTEND, IDLE, OWNER, SUBMIT, Role
 from vtpm_ref.steps import parse_number
-from vtpm_ref.xenbus import Place, XenbusState, is_state
+from vtpm_ref.xenbus import BACKEND_CLOSES, Place, XenbusState, is_state
 
 _STATE_AT = page.STATE.offset
 
@@ -42,6 +42,7 @@ _BUSY = frozenset({SUBMIT, CANCEL})
 _FREE = frozenset({IDLE, FINISH})
 #: Each role by its name; calling the enumeration takes ten times as long.
 _ROLES = {role.value: role for role in Role}
+_CLOSES = frozenset(str(int(state)) for state in BACKEND_CLOSES)
 _OWNERS = {state.value: role for state, role in OWNER.items()}
 
 
@@ -56,6 +57,8 @@ class Scene:
     :ivar last_answer: the answer to that request, ``None`` until it is known.
     :ivar orders: the orders that a frontend has not reported on yet.
     :ivar nodes: committed node texts by (role of the directory, name).
+    :ivar granted: the pages that the frontend has granted, by reference.
+    :ivar allocated: the ports that the frontend has allocated.
     :ivar all: the scenes of all connections of the trace, this one included.
     :ivar handlers: what takes in each type of event; other types mean nothing.
     """
@@ -66,6 +69,8 @@ class Scene:
         all.append(self)
         self.judged = frozenset(Role(name) for name in header.judged)
         self.page = bytearray(page.PAGE_SIZE)
+        self.granted: set[int] = set()
+        self.allocated: set[int] = set()
         self.shared = False
         self.seen: dict[Role, int | None] = {FRONTEND: None, BACKEND: None}
         self.request: Request | None = None
@@ -76,6 +81,7 @@ class Scene:
         self.phase = ""
         self.family = Family.NONE
         self._awaits_look: Role | None = None
+        self._told_to_close = False
         self._answer_due = False
         self._unanswered = False
         self._numbers = 0
@@ -115,6 +121,11 @@ class Scene:
         """The trace is over."""
         self._settle()
         self._tell("end")
+
+    @property
+    def closing(self) -> bool:
+        """Whether the frontend has been told to close, by an order or by its backend."""
+        return self._told_to_close or self.nodes.get((BACKEND, "state")) in _CLOSES
 
     @property
     def state(self) -> int:
@@ -172,6 +183,8 @@ class Scene:
 
     def _store(self, event: trace.Store) -> None:
         by, data = _ROLES[event.by], bytes.fromhex(event.data)
+        if by is BACKEND and by not in self.judged and self.last_answer is not None:
+            self.last_answer.disturbed = True
         # Where both are judged, the frontend's store may cross an answer: that was first.
         if by not in self.judged or (by is FRONTEND and self._answer_due):
             self._settle()
@@ -292,6 +305,8 @@ class Scene:
             self.request = self.last_answer = None
             self._awaits_look = None
             self._answer_due = self._unanswered = False
+            self._told_to_close = False
+            self.granted.add(event.gref)
             self._tell("granted", event.gref)
 
     def _map(self, event: trace.Map) -> None:
@@ -304,6 +319,8 @@ class Scene:
 
     def _bind(self, event: trace.Bind) -> None:
         if event.on:
+            if event.port is not None and event.remote is None:
+                self.allocated.add(event.port)
             self._tell("bound", _ROLES[event.by], event.ok, event.remote)
         else:
             self._tell("unbound", _ROLES[event.by])
@@ -349,6 +366,7 @@ class Scene:
         return self._paths[path]
 
     def _order(self, event: trace.Order) -> None:
+        self._told_to_close = self._told_to_close or event.do == "close"
         self._tell("order", event)
         self.orders.append(event)
 

@@ -38,6 +38,7 @@ def select(
     A pattern is a clause's id (``packet.too-long-answered``), a prefix of it
     (``packet``), a case's id (``packet.too-long-answered/4089``) or a glob.
     Clauses are judged whose cases are chosen; with a case's id, all are.
+    Proposed ones are left out unless ``statuses`` names them: they bind nobody.
 
     :raises UsageError: a pattern, level or status matches nothing, or nothing
         is left.
@@ -91,7 +92,8 @@ def _matches(pattern: str, name: str) -> bool:
 
 def _passes(clause: Clause, levels: Sequence[str], statuses: Sequence[str]) -> bool:
     level = clause.level.removesuffix(" NOT")
-    return (not levels or level in levels) and (not statuses or clause.status in statuses)
+    binds = clause.status in statuses if statuses else clause.status != "proposed"
+    return (not levels or level in levels) and binds
 
 
 def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -138,7 +138,8 @@ def _judge_tools() -> RunResult:
         print(f"  $ {shlex.join(tool.argv)}\n  {' '.join(line.strip() for line in lines[:2])}")
     judgement = judge_file(path)
     roles = tuple(Role(name) for name in judgement.header.judged)
-    run = RunResult(judgement.header.target, "memory", roles, list(clauses.load().values()))
+    binding = [clause for clause in clauses.load().values() if clause.status != "proposed"]
+    run = RunResult(judgement.header.target, "memory", roles, binding)
     failed = [tool.name for tool in ended if tool.status]
     trouble = f"failed: {', '.join(failed)}" if failed else ""
     run.add(CaseResult(path.name, judgement=judgement, trouble=trouble))

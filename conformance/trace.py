@@ -182,10 +182,18 @@ class Result(Event, tag="result", kw_only=True):
 
 
 class Phase(Event, tag="phase", kw_only=True):
-    """Where the case is: ``setup``, ``stimulus``, ``fence`` or ``end``."""
+    """
+    Where the case is: ``setup``, ``stimulus``, ``fence`` or ``end``.
+
+    :ivar note: at the end, why the case never came to its stimulus.
+    :ivar move: in a walk, the move that begins, in words.
+    :ivar clause: what silence or a crash from here on breaks, if not the case's clause.
+    """
 
     name: Literal["setup", "stimulus", "fence", "end"]
     note: str = ""
+    move: str = ""
+    clause: str = ""
 
 
 class Silence(Event, tag="silence", kw_only=True):

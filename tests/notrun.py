@@ -2,6 +2,8 @@
 """
 pytest plugin: the last line of a run says what was not run, and what would run it.
 
+Before it stand the figures that tests have recorded as the property ``figure``.
+
 A test that needs a Debian package skips with ``not run: apt-get install NAME ...``.
 With ``VTPM_REQUIRE_ALL=1`` a run that left anything out fails.
 """
@@ -15,6 +17,7 @@ import pytest
 class NotRun:
     def __init__(self) -> None:
         self.count = 0
+        self.figures: list[str] = []
         self.packages: set[str] = set()
 
     def add(self, report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -29,6 +32,12 @@ class NotRun:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.add(report)
+        if report.when == "call":
+            self.figures += [str(v) for name, v in report.user_properties if name == "figure"]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for figure in self.figures:
+            terminalreporter.write_line(figure)
 
     # A module that skips itself as a whole counts as one.
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtpm_ref import packet
-from vtpm_ref.packet import Family, PacketHeader
+from vtpm_ref.packet import CODES, TAGS, Codes, Family, PacketHeader
 
 
 def test_a_command_as_the_tcg_writes_it() -> None:
@@ -64,3 +64,32 @@ def test_the_family_of_a_command(start: str, family: Family) -> None:
 def test_error_responses(family: Family, code: int, expected: str) -> None:
     """Ten bytes with a response's tag; an unreadable tag is answered the 1.2 way."""
     assert packet.error_response(family, code).hex() == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "requests", "responses", "error"),
+    [
+        (Family.TPM12, "c1 c2 c3", "c4 c5 c6", "c4"),
+        (Family.TPM20, "8001 8002", "c4 8001 8002", "8001"),
+        (Family.NONE, "c1 c2 c3 8001 8002", "c4 c5 c6 8001 8002", "c4"),
+    ],
+)
+def test_the_tags_of_each_family(family: Family, requests: str, responses: str, error: str) -> None:
+    """Hexadecimal, as the TCG writes them."""
+    tags = TAGS[family]
+    listed = [" ".join(f"{tag:x}" for tag in sorted(tags.requests))]
+    listed += [" ".join(f"{tag:x}" for tag in sorted(tags.responses)), f"{tags.error:x}"]
+    assert listed == [requests, responses, error]
+
+
+@pytest.mark.parametrize(
+    ("family", "codes"),
+    [
+        (Family.TPM12, Codes(0x19, 0x1E, 0x3D, 0x09)),
+        (Family.TPM20, Codes(0x142, 0x1E, 0x907, 0x101)),
+        (Family.NONE, Codes(0x19, 0x1E, 0x3D, 0x09)),
+    ],
+)
+def test_the_codes_of_each_family(family: Family, codes: Codes) -> None:
+    """Size, tag, locality, anything else."""
+    assert CODES[family] == codes

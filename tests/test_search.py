@@ -3,6 +3,7 @@
 The model, exhausted: every interleaving of the two reference machines.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -21,14 +22,16 @@ from vtpm_ref.world import Budget, World
 
 
 @pytest.mark.parametrize("search", QUICK, ids=name_of)
-def test_no_interleaving_goes_wrong(search: Search, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_interleaving_goes_wrong(
+    search: Search, record_property: Callable[[str, object], None]
+) -> None:
     """
     No deadlock, no store by the wrong owner, no lost wake-up, no foreign answer.
     """
     start, budget = search
     found = survey(start(budget))
-    with capsys.disabled():
-        print(f"\n  {name_of(search)}: {found.states} states, {found.transitions} transitions")
+    figures = f"{found.states} states, {found.transitions} transitions"
+    record_property("figure", f"search {name_of(search)}: {figures}")
     assert (found.failure, found.path) == ("", [])
     assert found.transitions >= found.states - 1 > 50
 

@@ -8,7 +8,7 @@ import itertools
 import pytest
 
 from vtpm_ref.errors import ProtocolViolation
-from vtpm_ref.states import OWNER, TRANSITIONS, Kind, Role, State, store_state
+from vtpm_ref.states import OWNER, TRANSITIONS, WRITABLE, Kind, Role, State, store_state
 
 IDLE, S, F, C = State.IDLE, State.SUBMIT, State.FINISH, State.CANCEL
 FE, BE = Role.FRONTEND, Role.BACKEND
@@ -24,6 +24,21 @@ LEGAL = {
     (C, BE, IDLE),
 }
 RACES = {(IDLE, FE, C), (F, FE, C)}
+#: The clause of each cell: by who writes what, and, of an answer, over what.
+CLAUSES = {
+    (FE, IDLE): "states.frontend-writes",
+    (FE, F): "states.frontend-writes",
+    (FE, S): "states.submit-when-free",
+    (FE, C): "states.cancel-when-busy",
+    (BE, S): "states.backend-writes",
+    (BE, C): "states.backend-writes",
+}
+ANSWERS = {
+    IDLE: "states.answer-only-requests",
+    F: "states.answer-only-requests",
+    S: "states.backend-writes",
+    C: "states.backend-writes",
+}
 CELLS = list(itertools.product(State, Role, State))
 
 
@@ -43,6 +58,8 @@ def test_each_cell(cell: tuple[State, Role, State]) -> None:
     """Each cell is legal, race or illegal as listed above."""
     expected = Kind.LEGAL if cell in LEGAL else Kind.RACE if cell in RACES else Kind.ILLEGAL
     assert TRANSITIONS[cell].kind is expected
+    old, role, new = cell
+    assert TRANSITIONS[cell].clause == CLAUSES.get((role, new), ANSWERS[old])
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda c: f"{c[1].value}-{c[0].name}-{c[2].name}")
@@ -65,6 +82,14 @@ def test_a_race_is_lawful_only_unseen(old: State) -> None:
     assert store_state(old, FE, C, seen=S) is C
     with pytest.raises(ProtocolViolation, match=r"states\.cancel-when-busy"):
         store_state(old, FE, C, seen=old)
+
+
+def test_who_may_write_what_at_all() -> None:
+    """The frontend SUBMIT and CANCEL, the backend IDLE and FINISH."""
+    assert {
+        FE: (frozenset({S, C}), "states.frontend-writes"),
+        BE: (frozenset({IDLE, F}), "states.backend-writes"),
+    } == WRITABLE
 
 
 def test_who_owns_the_page() -> None:

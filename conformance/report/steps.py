@@ -67,7 +67,8 @@ def _in_words(event: trace.AnyEvent) -> str:
             why = f" ({event.why})" if event.why else ""
             return f"order {event.id} ends: {event.outcome}{size}{why}"
         case trace.Phase():
-            return f"-- {event.name}" + (f": {event.note}" if event.note else "")
+            said = event.move or event.note
+            return f"-- {event.name}" + (f": {said}" if said else "")
         case trace.Silence():
             how = "nothing can come" if event.certain else f"not within {event.seconds:g} s"
             return f"the judge waits for {event.awaited}: {how}"

@@ -148,15 +148,12 @@ def summary(run: RunResult) -> list[str]:
         f"cases      {len(run.cases) - skipped} run, {skipped} not applicable{left}",
         "clauses    " + ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict),
     ]
-    said = _verdict(run)
-    if run.interrupted:
-        said = f"interrupted; up to there {said}"
     code = run.exit_code
-    lines.append(f"verdict    {said}; {observed} of {total} observed; exit {int(code)}")
+    lines.append(f"verdict    {verdict(run)}; {observed} of {total} observed; exit {int(code)}")
     return lines
 
 
-def _verdict(run: RunResult) -> str:
+def verdict(run: RunResult) -> str:
     """What was seen broken, in a few words."""
     broken = [clause.id for clause, _ in run.broken()]
     expected = sum(1 for id in broken if id in run.expected)
@@ -169,7 +166,8 @@ def _verdict(run: RunResult) -> str:
     else:
         said = "nothing else seen broken" if expected else "no clause seen broken"
     passes = f", {len(run.unexpected())} kept against expectation" if run.unexpected() else ""
-    return (f"{expected} broken as expected, " if expected else "") + said + passes
+    text = (f"{expected} broken as expected, " if expected else "") + said + passes
+    return f"interrupted; up to there {text}" if run.interrupted else text
 
 
 def _steps(path: Path, line: int) -> Iterator[str]:

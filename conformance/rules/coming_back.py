@@ -240,7 +240,8 @@ class GoesOn(Nodes):
 
     def _stop(self, what: str) -> None:
         self._pending = False
-        self.broken("requests in the same page", what)
+        if not self.scene.closing:
+            self.broken("requests in the same page", what)
 
 
 @rule("coming-back.tpm-kept")

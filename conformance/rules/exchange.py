@@ -151,7 +151,7 @@ class SpuriousEvents(Rule):
         if self.role is not FRONTEND or not self._spurious:
             return
         ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
-        if ended and self.scene.state == SUBMIT:
+        if ended and self.scene.state == SUBMIT and not self.scene.closing:
             self._react(f"the order ended as {result.outcome}")
 
     def _react(self, how: str) -> None:
@@ -245,7 +245,9 @@ class _OnOwnResult(Rule):
     """A rule on the result of the order that the request in the page carries out."""
 
     def on_result(self, result: trace.Result) -> None:
-        if self.scene.carries_out(result):
+        answer = self.scene.last_answer
+        disturbed = answer is not None and answer.disturbed
+        if self.scene.carries_out(result) and not disturbed:
             self.judge(result)
 
     def judge(self, result: trace.Result) -> None:

@@ -197,7 +197,9 @@ class _OnResult(Rule):
 
     def on_result(self, result: trace.Result) -> None:
         answer = self.scene.last_answer
-        if answer is not None and answer.state == FINISH and self.scene.carries_out(result):
+        if answer is None or answer.state != FINISH or answer.disturbed:
+            return
+        if self.scene.carries_out(result):
             self.judge(result, answer)
 
     def judge(self, result: trace.Result, answer: Answer) -> None:

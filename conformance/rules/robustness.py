@@ -190,11 +190,13 @@ class NodesRecover(Rule):
             self._connected()
 
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
-        if by is BACKEND and not ok:
+        asked = self._published("ring-ref") == gref and gref not in self.scene.granted
+        if by is BACKEND and not ok and asked:
             self._nonsense = f"ring-ref was {gref}, which was not granted"
 
     def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
-        if by is BACKEND and not ok:
+        asked = self._published("event-channel") == remote and remote not in self.scene.allocated
+        if by is BACKEND and not ok and asked:
             self._nonsense = f"event-channel was {remote}, which is no port"
 
     def on_silence(self, silence: trace.Silence) -> None:
@@ -211,9 +213,10 @@ class NodesRecover(Rule):
         self._nonsense = ""
 
     def _sound_now(self) -> bool:
-        nodes = self.scene.nodes
-        names = ("ring-ref", "event-channel")
-        return all(parse_number(nodes.get((FRONTEND, name))) is not None for name in names)
+        return all(self._published(name) is not None for name in ("ring-ref", "event-channel"))
+
+    def _published(self, name: str) -> int | None:
+        return parse_number(self.scene.nodes.get((FRONTEND, name)))
 
     @staticmethod
     def _is_unsound(name: str, value: str | None) -> bool:

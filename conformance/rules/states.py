@@ -194,6 +194,7 @@ class UnknownWaits(Rule):
 
     def on_result(self, result: trace.Result) -> None:
         ended = result.outcome not in GIVEN_UP and self.scene.carries_out(result)
+        ended = ended and not self.scene.closing
         if self.role is FRONTEND and self._unknown is not None and ended:
             self.broken("to wait on", f"the order ended as {result.outcome}")
             self._unknown = None

@@ -149,6 +149,11 @@ class BackendTester(Tester):
         self._ordered[number] = request
         return number
 
+    @property
+    def open_orders(self) -> list[int]:
+        """The numbers of the orders to send that have no result yet, the oldest first."""
+        return [number for number in self._ordered if number not in self.connection.results]
+
     def cancel(self) -> None:
         """Order the frontend to cancel."""
         self.connection.order("cancel")
@@ -172,8 +177,7 @@ class BackendTester(Tester):
 
     def _is_own(self, found: Found) -> bool:
         """Whether a request is the frontend's own: sound, and not what was ordered."""
-        open_orders = [n for n in self._ordered if n not in self.connection.results]
-        ordered = [self._ordered[number] for number in open_orders]
+        ordered = [self._ordered[number] for number in self.open_orders]
         return is_well_formed(found.packet) and found.packet not in ordered
 
     def _serving(self, ready: Callable[[], bool], again: bytes = b"") -> Callable[[], bool]:
@@ -238,6 +242,21 @@ class BackendTester(Tester):
             self.write_extra_pages(count)
         self.write_state(FINISH)
         connection.notify()
+
+    def answer_crossing(self, number: int) -> None:
+        """
+        Answer, while a CANCEL may be on its way, and wait for the result of order ``number``.
+
+        A CANCEL that crossed the answer gets IDLE.
+        """
+        self.answer()
+        results = self.connection.results
+        self._need(lambda: number in results or self.look() == CANCEL, ANSWER_LIMIT, "a result")
+        self.connection.sample()
+        if number not in results:
+            self.wait_cancel()
+            self.answer_idle()
+            self.wait_result(number)
 
     def answer_idle(self) -> None:
         """Give the request up: IDLE, then notify."""
