@@ -67,9 +67,11 @@ def _as_process(role: Role) -> Shipped:
 
 
 def _in_c(role: Role) -> Shipped:
-    return Shipped(
-        f"example {role.value} in C", role, lambda: program(role, f"examples/build/{role.value}")
-    )
+    return _written(f"example {role.value} in C", role, role.value)
+
+
+def _written(name: str, role: Role, built: str) -> Shipped:
+    return Shipped(name, role, lambda: program(role, f"examples/build/{built}"))
 
 
 def _real(
@@ -81,6 +83,7 @@ def _real(
 
 SHIPPED = (
     *(make(role) for make in (_in_memory, _as_process, _in_c) for role in Role),
+    _written("backend written from the pages", Role.BACKEND, "from_pages"),
     _real("libtpms 2.0", libtpms.backend, libtpms.available),
     _real("libtpms 1.2", libtpms.backend12, libtpms.available, _TPM12),
     _real("swtpm 2.0", swtpm.backend, swtpm.available),
@@ -99,7 +102,7 @@ def main() -> int:
     jobs.append(("tpm2-tools across the page", _judge_tools, tools.available()))
     for name, job, install in jobs:
         if install:
-            print(f"{name:<28} not run: {install}")
+            print(f"{name:<30} not run: {install}")
             missing.append(install)
             continue
         try:
@@ -107,7 +110,7 @@ def main() -> int:
             codes.append(run.exit_code)
             verdicts += _show(name, run)
         except ConformanceError as error:
-            print(f"{name:<28} {error}")
+            print(f"{name:<30} {error}")
             codes.append(Exit(error.exit_code))
     print(f"\n{verdicts} verdicts, traces in {FOLDER}/")
     print(not_run(missing))
@@ -157,7 +160,7 @@ def _show(name: str, run: RunResult) -> int:
     else:
         said = "broken as expected" if broken else "no clause seen broken"
         named = f"{', '.join(sorted(broken))} " if broken else ""
-        print(f"{name:<28} {named}{said}, {observed} of {sum(counts.values())} observed")
+        print(f"{name:<30} {named}{said}, {observed} of {sum(counts.values())} observed")
     return observed
 
 

@@ -45,7 +45,7 @@ UNOBSERVABLE = {
 }
 
 #: Animals of each role; change it with the zoo.
-POPULATION = {Role.BACKEND: 97, Role.FRONTEND: 71}
+POPULATION = {Role.BACKEND: 101, Role.FRONTEND: 71}
 
 REFERENCES: dict[str, tuple[Role, Callable[[Place], Target]]] = {
     "backend": (Role.BACKEND, reference.backend),

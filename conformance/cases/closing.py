@@ -41,6 +41,22 @@ def _close_in_command(t: FrontendTester) -> None:
     t.wait_let_go()
 
 
+@backend_case("closing.gone/initialising", "1")
+@backend_case("closing.gone/state-0", "0")
+@backend_case("closing.gone/state-removed", None)
+def _frontend_is_gone(t: FrontendTester, state: str | None) -> None:
+    """The frontend's state becomes {0}, without Closed."""
+    t.prepare()
+    t.stimulus()
+    if state is None:
+        t.connection.remove("state")
+    else:
+        t.connection.write({"state": state})
+    t.wait_let_go()
+    t.stay()
+    t.give_back()
+
+
 @backend_case("closing.unmap-first/closed")
 @backend_case("closing.backend-waits/closed")
 @backend_case("closing.hands-off/closed")
@@ -157,6 +173,16 @@ def _new_references(t: FrontendTester, page: bool, port: bool) -> None:
     t.connect_again(page=page, port=port)
     t.exchange(get_random(t.family))
     t.fence()
+
+
+@backend_case("connecting.init-wait/new-references")
+def _next_connection(t: FrontendTester) -> None:
+    """The frontend begins anew without Closed, and leaves the page alone."""
+    t.prepare()
+    t.stimulus()
+    t.connect_again()
+    t.let_notice()
+    t.wait_connected()
 
 
 @backend_case("coming-back.new-references/in-command")

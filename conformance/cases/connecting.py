@@ -41,11 +41,21 @@ def _skips_initialised(t: FrontendTester) -> None:
 
 @backend_case("connecting.backend-checks/absent", None)
 @backend_case("connecting.backend-checks/zero", "0")
+@backend_case("connecting.failed-closed/feature", None)
 def _frontend_of_another_protocol(t: FrontendTester, feature: str | None) -> None:
     """A frontend whose feature-protocol-v2 is {0}."""
     t.stimulus()
     t.publish(feature)
     t.set_state(XenbusState.INITIALISED)
+    t.wait_decision()
+
+
+@backend_case("connecting.failed-closed/page", "ring-ref")
+@backend_case("connecting.failed-closed/port", "event-channel")
+def _nobodys_number(t: FrontendTester, node: str) -> None:
+    """A number in {0} that nobody has given out."""
+    t.stimulus()
+    t.publish_unsound(node, "60")
     t.wait_decision()
 
 

@@ -193,6 +193,20 @@ def _not_reached(run: RunResult) -> Iterator[str]:
         yield f"  also       {len(failed) - 1} more cases"
 
 
+def _not_exercised(run: RunResult) -> Iterator[str]:
+    """The clauses whose own cases were played and gave no occasion to break them."""
+    played = {e.case.clause for e in run.cases if e.case and not e.skipped}
+    idle = {
+        clause.id: None
+        for clause, _, verdict, _ in run.verdicts()
+        if verdict is Verdict.NOT_EXERCISED and clause.id in played
+    }
+    if idle:
+        said = f"NOT EXERCISED  {', '.join(idle)}: no case gave an occasion"
+        lines = textwrap.wrap(said, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield "\n" + "\n".join(lines)
+
+
 def _uncertain(run: RunResult) -> Iterator[str]:
     """What could not be decided, or was not done, each with its reason."""
     for clause, _, verdict, result in run.verdicts():
@@ -208,6 +222,7 @@ def _uncertain(run: RunResult) -> Iterator[str]:
     reasons = sorted({entry.skipped for entry in run.cases if entry.skipped})
     for reason in reasons:
         yield f"\nNOT APPLICABLE  {reason}"
+    yield from _not_exercised(run)
     hidden: dict[tuple[str, ...], int] = {}
     for _, _, verdict, result in run.verdicts():
         if verdict is Verdict.NOT_OBSERVABLE:

@@ -10,6 +10,9 @@ from vtpm_ref.states import BACKEND, FRONTEND, Role
 #: Texts of ``state`` nodes.
 INIT_WAIT, INITIALISED, CONNECTED, CLOSING, CLOSED = "2", "3", "4", "5", "6"
 
+#: Texts of a frontend's ``state`` that ends a connection, besides Closed.
+_GONE = ("0", "1")
+
 #: What a tester waits for that has closed the device, or sees it taken away.
 LET_GO = "the backend to let go"
 
@@ -208,16 +211,16 @@ class PageKept(Nodes):
 # What the backend owes.
 
 
-@rule("closing.backend-lets-go", "grants", "nodes")
-class BackendLetsGo(Held):
-    """A backend that keeps what a frontend that has closed wants back."""
+class _LetsGo(Held):
+    """A backend that keeps what it owes back, from ``owes`` on."""
 
     def begin(self) -> None:
         super().begin()
         self._pending = False
 
-    def peer_shows(self, state: str) -> None:
-        self._pending = self._pending or (state == CLOSED and bool(self.held))
+    def owes(self) -> None:
+        """From now on the backend has no business with what it holds."""
+        self._pending = self._pending or bool(self.held)
 
     def on_unmapped(self, by: Role, gref: int) -> None:
         super().on_unmapped(by, gref)
@@ -252,6 +255,27 @@ class BackendLetsGo(Held):
         if self._pending:
             self._pending = False
             self.broken("page and port given back", f"the backend still has {self.held}")
+
+
+@rule("closing.backend-lets-go", "grants", "nodes")
+class BackendLetsGo(_LetsGo):
+    """A backend that keeps what a frontend that has closed wants back."""
+
+    def peer_shows(self, state: str) -> None:
+        if state == CLOSED:
+            self.owes()
+
+
+@rule("closing.gone", "grants", "nodes")
+class Gone(_LetsGo):
+    """A backend that keeps what a frontend that is gone cannot ask for any more."""
+
+    def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        if role is FRONTEND and name == "state" and value in (*_GONE, None):
+            self.owes()
+        elif role is FRONTEND and name == "state":
+            self._pending = False  # too soon after it for the backend to have seen it
+        super().on_node(role, name, value, by)
 
 
 @rule("closing.unmap-first", "grants", "nodes")

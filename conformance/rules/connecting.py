@@ -147,6 +147,41 @@ class FrontendChecks(_ChecksPeer):
     awaited = "a decision of the frontend"
 
 
+@rule("connecting.failed-closed", "nodes")
+class FailedClosed(_OnOwnState):
+    """A backend that cannot connect and does not say so."""
+
+    def begin(self) -> None:
+        self._cannot = ""
+
+    def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        if role is FRONTEND and name == "state":
+            self._cannot = ""
+            feature = self.node(FRONTEND, _FEATURE)
+            if value in (_INITIALISED, _CONNECTED) and feature != FEATURE_VALUE:
+                self._cannot = f"the frontend's {_FEATURE} is {feature!r}"
+        super().on_node(role, name, value, by)
+
+    def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
+        if by is BACKEND and not ok:
+            self._cannot = f"page {gref} was refused"
+
+    def on_bound(self, by: Role, ok: bool, remote: int | None) -> None:
+        if by is BACKEND and not ok:
+            self._cannot = f"port {remote} was refused"
+
+    def judge(self, state: str) -> None:
+        if self._cannot and state in (_CONNECTED, "6"):
+            if state == "6":
+                self.kept()
+            self._cannot = ""  # one that connects all the same is for another clause
+
+    def on_silence(self, silence: trace.Silence) -> None:
+        if self._cannot and silence.awaited == BackendChecks.awaited:
+            said = f"{self._cannot}, and state stayed {self.node(BACKEND, 'state')}"
+            self.broken("state 6", said)
+
+
 @rule("connecting.init-wait", "nodes")
 class InitWait(_OnOwnState):
     """A backend that goes to Connected without InitWait."""

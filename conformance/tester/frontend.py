@@ -53,7 +53,7 @@ class FrontendTester(Tester):
     def wait_decision(self) -> None:
         """Wait until the backend has connected or closed; it may do neither."""
         with self._target_state(DECIDED) as ready:
-            self.connection.wait(ready, ANSWER_LIMIT * self.scale, "a decision of the backend")
+            self.connection.wait(ready, CONNECT_LIMIT * self.scale, "a decision of the backend")
 
     def connect(self) -> None:
         """Go to Connected, the usual way."""

@@ -24,7 +24,7 @@ def main() -> int:
     codes: list[Exit] = []
     for entry in SHIPPED:
         if missing := entry.missing():
-            print(f"{entry.name:<28} not run: {missing}")
+            print(f"{entry.name:<30} not run: {missing}")
             continue
         for hostile in (False, True):
             folder = FOLDER / entry.name.replace(" ", "-").replace(",", "")
@@ -32,13 +32,13 @@ def main() -> int:
             try:
                 session.play(SEEDS)
             except ConformanceError as error:
-                print(f"{entry.name:<28} {error}")
+                print(f"{entry.name:<30} {error}")
                 codes.append(Exit(error.exit_code))
                 continue
             codes.append(session.exit_code)
             kind = "legal and hostile" if hostile else "all legal"
             done = f"{session.walks} walks of {session.moves} moves, {kind}"
-            print(f"{entry.name:<28} {done}; exit {int(session.exit_code)}", flush=True)
+            print(f"{entry.name:<30} {done}; exit {int(session.exit_code)}", flush=True)
             if session.exit_code is not Exit.OK:
                 walks.report(session, f"(target {entry.name})", sys.stdout)
     return worst(codes)

@@ -57,6 +57,24 @@ class StaysConnected(BackendAnimal):
         return self._resume() if parse_number(text) == XenbusState.CLOSED else self.usual(text)
 
 
+@animal("closing.gone")
+class WaitsForClosed(BackendAnimal):
+    """Lets go of a frontend that is Closed, and of no other."""
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        gone = text is None or parse_number(text) in (0, XenbusState.INITIALISING)
+        return self._resume() if gone and self.gref else self.usual(text)
+
+
+@animal("closing.gone")
+class IgnoresInitialising(BackendAnimal):
+    """Takes no notice of a frontend that begins anew (mini-os tpmback)."""
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        begins = parse_number(text) == XenbusState.INITIALISING and self.gref
+        return self._resume() if begins else self.usual(text)
+
+
 class _LetsGoLate(BackendAnimal):
     """Says that it has let go, and lets go then; ``memory`` is the page that it still has."""
 
@@ -73,9 +91,11 @@ class _LetsGoLate(BackendAnimal):
         return after._go(Step.UNBIND) if after.memory else after
 
     def do_unmap(self) -> Operation:
-        return Unmap(self.memory)
+        return Unmap(self.memory or self.gref)
 
     def then_unmap(self, result: None) -> Backend:
+        if not self.memory:  # it could not bind the port
+            return self.usual(result)
         return replace(self, step=Step.READ_FRONTEND, memory=0, remote=0, port=0)
 
 

@@ -4,6 +4,7 @@ Backends that break what the page says of connecting.
 """
 
 from dataclasses import replace
+from typing import Self
 
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref.backend import Backend, Step
@@ -50,6 +51,35 @@ class TakesAnyFeature(BackendAnimal):
 
     def then_read_feature(self, text: str | None) -> Backend:
         return self.usual(None if text is None else FEATURE_VALUE)
+
+
+@animal("connecting.failed-closed")
+class WaitsForSoundNodes(BackendAnimal):
+    """Stays in InitWait when it cannot connect, until the frontend's state changes."""
+
+    def then_read_feature(self, text: str | None) -> Backend:
+        return self.usual(text) if text == FEATURE_VALUE else self._wait_frontend()
+
+    def _fail(self) -> Self:
+        return replace(self, gref=0, remote=0)._wait_frontend()
+
+    def _unmapped(self) -> Self:
+        return super()._unmapped() if self.port else self._fail()
+
+
+@animal("connecting.init-wait")
+class SkipsNextInitWait(BackendAnimal):
+    """Goes to a frontend that has published anew without InitWait in between."""
+
+    def _check(self, text: str | None, used: int, right: Step) -> Self:
+        after = super()._check(text, used, right)
+        return after if after.step is right else replace(after, memory=1)
+
+    def then_unmap(self, result: None) -> Backend:
+        after = self.usual(result)
+        if not self.memory:
+            return after
+        return replace(after, step=Step.READ_FRONTEND, shown=XenbusState.INIT_WAIT, memory=0)
 
 
 @animal("connecting.init-wait")
@@ -112,8 +142,9 @@ class OnlyToInitialised(BackendAnimal):
     "connecting.init-wait",
     "connecting.map-before-connected",
     "connecting.look-at-once",
+    "connecting.failed-closed",
     "robust.nodes-recover",
-    why="these are the clauses whose cases wait for Connected after their stimulus, in silence",
+    why="these are the clauses whose cases wait for Connected, or for Closed, in silence",
 )
 class OnlyToConnected(BackendAnimal):
     """Connects only to a frontend that is Connected."""

@@ -50,8 +50,9 @@ class BackendReconfigures(BackendAnimal):
     "connecting.init-wait",
     "connecting.map-before-connected",
     "connecting.look-at-once",
+    "connecting.failed-closed",
     "robust.nodes-recover",
-    why="it never connects, and these are the clauses whose cases wait for that in silence",
+    why="it never connects or fails to, and these are the clauses whose cases wait in silence",
 )
 class NeedsDomain(BackendAnimal):
     """Connects only when the node domain of version 1 is in its directory."""

@@ -99,6 +99,7 @@ class DiesOfUnsoundNumber(BackendAnimal):
 @animal(
     "robust.nodes-recover",
     "closing.backend-lets-go",
+    "closing.gone",
     "closing.init-wait",
     why="what it has forgotten it neither gives back nor offers again, when the frontend closes",
 )
