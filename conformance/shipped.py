@@ -83,7 +83,7 @@ def _real(
 
 SHIPPED = (
     *(make(role) for make in (_in_memory, _as_process, _in_c) for role in Role),
-    _written("backend written from the pages", Role.BACKEND, "from_pages"),
+    _written("backend from the pages in C", Role.BACKEND, "from_pages"),
     _real("libtpms 2.0", libtpms.backend, libtpms.available),
     _real("libtpms 1.2", libtpms.backend12, libtpms.available, _TPM12),
     _real("swtpm 2.0", swtpm.backend, swtpm.available),
