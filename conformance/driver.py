@@ -135,7 +135,9 @@ class Driver:
             self._closing_order = number
             self._inbox.append(lambda machine: machine.close())
         elif do == "reconnect":
-            self._opening_order, self._reopens = number, True
+            # One that has neither closed nor is about to is on its way already.
+            self._opening_order = number
+            self._reopens = bool(self._closing_order) or self.machine.leaves
 
     def step(self) -> bool:
         """Take one step or input; return whether there was one to take."""

@@ -77,6 +77,8 @@ def add(run: dict[str, Any], folder: Path) -> Path:
     name = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
     traces = folder / "traces"
     traces.mkdir(parents=True, exist_ok=True)
+    for old in traces.glob(f"{name}-*"):
+        old.unlink()
     for finding in run["broken"].values():
         source = Path(finding["trace"])
         finding["trace"] = f"traces/{name}-{source.name}"

@@ -220,7 +220,7 @@ def test_4_a_selection_of_nothing(judge: Judge, arguments: list[str], message: s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name one target: --exec 'COMMAND', --object package.module:factory, --lab TARGET"),
+        ([], "name one target: --exec 'COMMAND', --object package.module:factory, --lab"),
         (["--exec", "a", "--object", "b:c"], "name one target: "),
         (["--object", "no.such.module:x"], "--object no.such.module:x: No module named 'no'"),
         (["--object", "json:none"], "--object json:none: module 'json' has no attribute 'none'"),

@@ -117,7 +117,11 @@ EVENTS: list[tuple[type[trace.Event], dict[str, Any], dict[str, object]]] = [
         {"id": 1, "outcome": "failed", "why": 'a "quote"'},
         {"id": 1, "outcome": "failed", "packet": "", "why": 'a "quote"'},
     ),
-    (trace.Phase, {"name": "fence"}, {"name": "fence", "note": ""}),
+    (
+        trace.Phase,
+        {"name": "fence"},
+        {"name": "fence", "note": "", "move": "", "clause": ""},
+    ),
     (
         trace.Silence,
         {"awaited": "an answer", "seconds": 2.5},

@@ -129,6 +129,11 @@ class Backend(Machine):
         return self.step is Step.DOWN
 
     @property
+    def leaves(self) -> bool:
+        """Whether it closes or has closed."""
+        return self.leaving or self.down
+
+    @property
     def ready(self) -> bool:
         """Whether it offers the device and waits for a frontend, or serves one."""
         return self.step in _WAITING

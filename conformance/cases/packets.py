@@ -23,12 +23,13 @@ def _exchange_backend(t: FrontendTester) -> None:
     t.exchange(get_random(t.family, 32))
 
 
-@backend_case("packet.response-fits/255-extra-pages")
-def _little_room(t: FrontendTester) -> None:
-    """A request for 4000 bytes behind a list of 255 grant references."""
+@backend_case("packet.response-fits/255-extra-pages", 255)
+@backend_case("packet.response-fits/no-extra-pages", 0)
+def _room_behind(t: FrontendTester, count: int) -> None:
+    """A request for 4000 bytes behind a list of {0} grant references."""
     t.prepare()
     t.stimulus()
-    t.submit(get_random(t.family, 4000), grants=tuple(range(255)))
+    t.submit(get_random(t.family, 4000), grants=tuple(range(count)))
     t.wait_answer()
     t.fence()
 

@@ -39,6 +39,7 @@ def _too_long_neighbour(t: FrontendTester) -> None:
     t.stimulus()
     for length in (4089, 0xFFFFFFF8):
         other.submit(resized(get_random(t.family), 4088), length=length)
+        other.rest()
         t.fence()
 
 

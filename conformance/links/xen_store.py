@@ -81,14 +81,17 @@ class StoreLog:
         """
         Record what is new.
 
-        :param own: an operation of the judge has just been answered; wait for it to be there.
+        :param own: an operation of the judge has just been answered; wait for it to be
+            there, and for whatever xenstored took before it.
         """
         deadline = time.monotonic() + _LOG_LIMIT
         while True:
             self._entries += self._parse()
-            pending = any(e.connection == self._own and e.ok is None for e in self._entries)
-            seen = any(e.connection == self._own for e in self._entries)
-            if not own or (seen and not pending) or time.monotonic() > deadline:
+            last = max(
+                (i for i, e in enumerate(self._entries) if e.connection == self._own), default=-1
+            )
+            settled = last >= 0 and all(e.ok is not None for e in self._entries[: last + 1])
+            if not own or settled or time.monotonic() > deadline:
                 break
             time.sleep(0.0001)  # the CPU is xenstored's, which has to write its line
         while self._entries and self._entries[0].ok is not None:
@@ -186,7 +189,7 @@ class RealStore:
     def read(self, domid: int, path: str, tx: int = 0) -> str | None:
         """Text of a node; ``None`` if there is none."""
         value = self.client.read(path, tx)
-        self.drain()
+        self.drain(own=True)
         self._record(True, "read", path, value, tx, value is not None)
         return value
 

@@ -14,6 +14,7 @@ from vtpm_ref.page import Header
 from vtpm_ref.steps import Operation, Store
 
 _ENDS = "it does not go on, so what follows is not served, and what it refuses not in time"
+_EVERYBODY = "for everybody, and a neighbour's sound request has no answer"
 
 
 def _room(header: Header) -> int:
@@ -100,8 +101,10 @@ class DropsLongRequest(BackendAnimal):
 @animal(
     "packet.too-long-answered",
     "robust.goes-on",
+    "several.own-service",
+    "exchange.answered",
     "time.refusal-bound",
-    why=f"{_ENDS}; the copy beyond the page ends it",
+    why=f"{_ENDS}; the copy beyond the page ends it, {_EVERYBODY}",
 )
 class WrapsLength(BackendAnimal):
     """Adds offset and length in 32 bits before it compares (mini-os tpmback)."""
@@ -123,8 +126,9 @@ class WrapsLength(BackendAnimal):
     "packet.too-long-answered",
     "robust.goes-on",
     "several.own-service",
+    "exchange.answered",
     "time.refusal-bound",
-    why=f"{_ENDS}; it ends for everybody",
+    why=f"{_ENDS}; it ends {_EVERYBODY}",
 )
 class DiesOfLongRequest(BackendAnimal):
     """Ends when a request is too long (vtpm-stubdom)."""
@@ -143,9 +147,10 @@ class DiesOfLongRequest(BackendAnimal):
     "packet.response-header",
     "robust.goes-on",
     "several.own-service",
+    "exchange.answered",
     "time.refusal-bound",
     why="one clause for each way to be malformed, the fourth has a case with an empty request;"
-    f" and {_ENDS}, whoever asks",
+    f" and {_ENDS}; it ends {_EVERYBODY}",
 )
 class DiesOfMalformedRequest(BackendAnimal):
     """Ends when a request is not well-formed."""

@@ -119,6 +119,27 @@ class ClearsBehindResponse(BackendAnimal):
         return replace(self.usual(), memory=0) if self.memory else replace(self, memory=1)
 
 
+@animal(
+    "states.response-stands-still",
+    "exchange.response-before-state",
+    why="what it stores over the response was not there before FINISH",
+)
+class ClearsOnEvent(BackendAnimal):
+    """Takes an event in FINISH for an acknowledgement, and clears the response."""
+
+    def then_look(self, raw: bytes) -> Backend:
+        if raw[0] == State.FINISH and not self.unknown:
+            return replace(self, step=Step.PUT_PACKET, unseen_event=False, memory=1)
+        return self.usual(raw)
+
+    def do_put_packet(self) -> Operation:
+        data = bytes(page.PAGE_SIZE - self._offset) if self.memory else self.response
+        return Store(self._offset, data or b"")
+
+    def then_put_packet(self, result: None) -> Backend:
+        return replace(self, memory=0)._rest() if self.memory else self.usual()
+
+
 @animal("states.backend-fields")
 class StoresWholeHeader(BackendAnimal):
     """Stores the header as a whole with FINISH, zeroes where the frontend's fields are."""

@@ -45,6 +45,16 @@ class RingsWhenClosed(_OnceMore):
         return Notify()
 
 
+@animal("closing.frontend-follows")
+class FollowsOnlyClosing(FrontendAnimal):
+    """Takes no notice of a backend that is Closed and has not been Closing before."""
+
+    def then_read_backend(self, text: str | None) -> Frontend:
+        if self.was_connected and parse_number(text) == XenbusState.CLOSED:
+            return self.usual(str(int(XenbusState.CONNECTED)))
+        return self.usual(text)
+
+
 @animal(
     "closing.frontend-follows",
     "closing.closed-last",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.zoo.base import FrontendAnimal, animal
 from vtpm_ref import page
 from vtpm_ref.frontend import Frontend, Step
+from vtpm_ref.packet import HEADER_SIZE
 from vtpm_ref.states import State
 from vtpm_ref.steps import Answer, Load, Notify, Operation, Store, store_state
 
@@ -149,6 +150,15 @@ class CutsAt1024(FrontendAnimal):
     def then_take_packet(self, raw: bytes) -> Frontend:
         cut = self.length > _BUFFER
         return self._finish(Answer("response", raw)) if cut else self.usual(raw)
+
+
+@animal("exchange.response-taken")
+class NeedsBody(FrontendAnimal):
+    """Takes a response that is a header and no more for none."""
+
+    def then_take_length(self, raw: bytes) -> Frontend:
+        bare = int.from_bytes(raw, "little") == HEADER_SIZE
+        return self._finish(Answer("failed")) if bare else self.usual(raw)
 
 
 @animal("exchange.response-taken")
