@@ -266,7 +266,7 @@ def test_selection(judge: Judge) -> None:
     assert listed(judge, "packet.response-tag", "--exclude", TAG) == tag - {TAG}
     assert listed(judge, "packet.response-tag", "--exclude", "*/response") == tag - {TAG}
     both = listed(judge, "packet.response-tag", "connecting.init-wait")
-    assert both == tag | {"connecting.init-wait/connect"}
+    assert both == tag | {"connecting.init-wait/connect", "connecting.init-wait/new-references"}
     packet = listed(judge, "packet")
     assert tag < packet and all(case.startswith("packet.") for case in packet)
     # A prefix ends at a dot.
@@ -310,7 +310,7 @@ def test_selection_on_both_sides_of_the_options(judge: Judge) -> None:
         "connecting.init-wait",
     )
     assert ran.code == 0
-    assert "cases      3 run, 0 not applicable\n" in ran.out
+    assert "cases      4 run, 0 not applicable\n" in ran.out
 
 
 def test_maxfail(judge: Judge) -> None:
@@ -508,6 +508,14 @@ def test_junit_of_what_does_not_apply(judge: Judge) -> None:
     assert skipped.get("message") == why
     assert f"\nNOT APPLICABLE  {why}\n" in ran.out
     assert ran.verdicts["states.cancel-when-busy"] == "not applicable"
+
+
+def test_the_report_names_what_its_own_cases_gave_no_occasion_for(judge: Judge) -> None:
+    """A TPM that answers at once is never met at work; other clauses were not asked for."""
+    program = shlex.quote(str(EXAMPLES / "from_pages"))
+    ran = judge("run", "backend", "--exec", program, "robust.answer-place", OTHER)
+    assert ran.code == 0
+    assert "\nNOT EXERCISED  robust.answer-place: no case gave an occasion\n" in ran.out
 
 
 @pytest.mark.parametrize("option", ["--junit", "--jsonl"])

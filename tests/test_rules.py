@@ -531,3 +531,21 @@ def test_nodes_of_a_transaction_that_failed_were_never_written() -> None:
     assert verdict(judgement, "connecting.one-transaction") is Verdict.KEPT
     judgement = judge(FE, *tried[0], node(FE, "state", "3"))
     assert judgement.broken == {"connecting.publish-first"}
+
+
+# Connecting.
+
+
+def failing(*events: trace.AnyEvent) -> Verdict:
+    clause = "connecting.failed-closed"
+    return verdict(judge(BE, *events, only=[clause]), clause)
+
+
+def test_a_backend_that_connects_all_the_same_has_not_failed_to() -> None:
+    """That it should not have is for another clause; one that has no reason to fail need not."""
+    offered = [*CONNECTED[:4], node(FE, "feature-protocol-v2", "0"), node(FE, "state", "3")]
+    waited = silence("a decision of the backend")
+    assert failing(*offered, node(BE, "state", "6")) is Verdict.KEPT
+    assert failing(*offered, waited) is Verdict.BROKEN
+    assert failing(*offered, node(BE, "state", "4"), waited) is Verdict.NOT_EXERCISED
+    assert failing(*CONNECTED[:7], waited) is Verdict.NOT_EXERCISED

@@ -112,6 +112,17 @@ def test_a_trace_that_ends_too_early_says_nothing_of_letting_go() -> None:
     assert judged(BE, clause, *CLOSED, silence("the backend to let go")) is Verdict.BROKEN
 
 
+@pytest.mark.parametrize("state", ["0", "1"])
+def test_a_frontend_that_is_back_at_once_may_not_have_been_missed(state: str) -> None:
+    """A backend that looks late finds Initialised, and the numbers that it uses."""
+    clause = "closing.gone"
+    gone = [*CONNECTED, node(FE, "state", state)]
+    waited = silence("the backend to let go")
+    assert judged(BE, clause, *gone, UNBIND, UNMAP) is Verdict.KEPT
+    assert judged(BE, clause, *gone, waited) is Verdict.BROKEN
+    assert judged(BE, clause, *gone, node(FE, "state", "3"), waited) is Verdict.NOT_EXERCISED
+
+
 @pytest.mark.parametrize(
     "clause", ["closing.unmap-first", "closing.backend-waits", "coming-back.new-references"]
 )
