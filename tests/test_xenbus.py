@@ -7,7 +7,7 @@ import pytest
 
 from vtpm_ref import xenbus
 from vtpm_ref.states import Role
-from vtpm_ref.xenbus import HANDSHAKE, NODES, PUBLISHED, XenbusState
+from vtpm_ref.xenbus import CLOSING, HANDSHAKE, NODES, PUBLISHED, XenbusState
 
 FE, BE = Role.FRONTEND, Role.BACKEND
 
@@ -49,6 +49,18 @@ def test_the_order_of_the_handshake() -> None:
         (BE, 4, "connecting.map-before-connected"),
         (BE, None, "connecting.look-at-once"),
         (FE, 4, "connecting.frontend-waits"),
+    ]
+
+
+def test_the_order_of_the_way_out_and_back() -> None:
+    """Each step by its party, the state that it writes, and the clause that orders it."""
+    assert [(step.role, step.state, step.clause) for step in CLOSING] == [
+        (FE, 5, "closing.request-ends"),
+        (FE, 6, "closing.closed-last"),
+        (BE, 2, "closing.unmap-first"),
+        (BE, 6, "closing.offline"),
+        (FE, None, "closing.page-kept"),
+        (FE, 3, "coming-back.published-anew"),
     ]
 
 

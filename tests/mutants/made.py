@@ -146,6 +146,7 @@ def _of_xenbus() -> Iterator[Mutant]:
     for name in ("FRONTEND_READY", "FRONTEND_GONE", "BACKEND_CLOSES", "BACKEND_HOLDS"):
         yield from _of_set(name, getattr(xenbus, name), XenbusState)
     yield from _of_rows("HANDSHAKE", xenbus.HANDSHAKE, ("role", "state", "clause"))
+    yield from _of_rows("CLOSING", xenbus.CLOSING, ("role", "state", "clause"))
     yield from _of_rows("NODES", xenbus.NODES, ("name", "home", "writer", "reader"))
     yield from _of_rows("PUBLISHED", xenbus.PUBLISHED, ())
 
