@@ -281,3 +281,22 @@ def test_a_lab_that_does_not_fit(
     assert not (tmp_path / "fresh").exists()
     made = {name for name in steps if (tmp_path / f"{name}.key").exists()}
     assert made == set(list(steps)[: list(steps).index(stage)])
+
+
+# A package that has moved on.
+
+
+def test_a_package_that_has_moved_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What apt says of it is in the message, and where the rest is."""
+    fetcher = tmp_path / "bin/mmdebstrap"
+    fetcher.parent.mkdir()
+    why = "E: Unable to locate package xen-utils-4.17"
+    fetcher.write_text(f"#!/bin/sh\necho 'I: running apt-get'\necho '{why}' >&2\nexit 25\n")
+    fetcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fetcher.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(build, "missing_tools", lambda names: "")
+    lab = Lab(tmp_path / "lab")
+    with pytest.raises(LabError) as failed:
+        build.build(lab, lambda said: None)
+    assert str(failed.value) == f"stage packages: {why}; see {lab.folder}/packages.log"
+    assert {path.name for path in lab.folder.iterdir()} == {"packages.log"}
