@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.figures import Row, rate, say
 from conformance import engine
 from conformance.errors import LabError
-from conformance.lab import build, machine, tools
+from conformance.lab import between, build, machine, tools
 from conformance.lab.session import Session
 from conformance.lab.targets import subject
 from conformance.select import select
@@ -65,7 +65,7 @@ def measure(folder: Path) -> list[Row]:
             "at most 60 s",
             boot + judging <= 60,
         ),
-        _round_trips(),
+        *_round_trips(folder),
     ]
 
 
@@ -100,8 +100,24 @@ def _judge(folder: Path) -> tuple[float, int]:
     return time.monotonic() - start, sum(1 for entry in done.cases if not entry.skipped)
 
 
-def _round_trips() -> Row:
-    """Through the guest's driver, the page and the reference backend with its TPM."""
+def _round_trips(folder: Path) -> list[Row]:
+    """
+    Through the guest's driver and the reference backend with its TPM.
+
+    Without recording the two are connected; with it the judge stands between them, hands
+    on what they do, and writes down both halves.
+    """
     packet = get_random(Family.TPM20).hex()
-    (told,) = tools.run([{"msg": "repeat", "packet": packet, "count": COMMANDS}])
-    return Row("TPM round trips through the guest's driver", rate(COMMANDS / told["seconds"]))
+    question = {"msg": "repeat", "packet": packet, "count": COMMANDS}
+    (alone,) = tools.run([question])
+    (recorded,) = between.run(folder / "between", [question])
+    bare, watched = COMMANDS / alone["seconds"], COMMANDS / recorded["seconds"]
+    return [
+        Row("TPM round trips through the guest's driver", rate(bare)),
+        Row(
+            "the same with the judge between, recording",
+            rate(watched),
+            f"without {rate(bare)}",
+            f"{watched / bare:.2f}",
+        ),
+    ]

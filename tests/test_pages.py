@@ -22,7 +22,7 @@ PAGES += ["cancellation", "locality", "adapter", "clauses"]
 PAGES += ["checklist-frontend", "checklist-backend"]
 PAGES += ["nodes", "closing", "several", "robustness", "time", "ordering", "long-packets"]
 PAGES += ["history", "extra-pages", "implementations", "evidence", "explorer"]
-PAGES += ["howto-backend", "howto-adapter", "howto-failure", "verdicts"]
+PAGES += ["howto-backend", "howto-xen", "howto-adapter", "howto-failure", "verdicts"]
 
 #: Examples on each page that has any; change it with the pages.
 EXAMPLES = {

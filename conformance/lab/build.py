@@ -141,6 +141,9 @@ def _step(
     try:
         make(lab, fresh)
         fresh.rename(result)
+    except OSError as error:
+        where = error.filename or lab.folder
+        raise LabError(f"stage {name}: {where}: {error.strerror}") from error
     finally:
         _remove(fresh)
     mark.write_text(key)

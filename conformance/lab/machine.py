@@ -55,7 +55,13 @@ class Machine:
         self._monitor, monitor = socket.socketpair()
         self.line, line = socket.socketpair()
         self._buffer = b""
-        log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            self._close()
+            for end in (monitor, line):
+                end.close()
+            raise LabError(f"{console}: cannot be written: {error.strerror}") from error
         inherited = [memory, monitor.fileno(), line.fileno(), log]
         try:
             self._process = subprocess.Popen(
@@ -237,8 +243,19 @@ def resume(snapshot: Path, console: Path) -> Machine:
 
 
 def _memory() -> int:
+    """
+    A memfd of the machine's size.
+
+    :raises LabError: this process may not have so much.
+    """
     memory = os.memfd_create("vtpm-lab", os.MFD_CLOEXEC)
-    os.ftruncate(memory, MEMORY << 20)
+    try:
+        os.ftruncate(memory, MEMORY << 20)
+    except OSError as error:
+        os.close(memory)
+        raise LabError(
+            f"stage memory: no {MEMORY} MiB for the machine: {error.strerror}"
+        ) from error
     return memory
 
 

@@ -16,6 +16,7 @@ from conformance.lab import build
 from conformance.lab.build import Lab
 from conformance.lab.session import CODE, CallFailed, Session
 from conformance.links import xen
+from conformance.links.xen_devices import StoreRefused
 from conformance.run import Subject, trace_path
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -34,6 +35,9 @@ PYTHON = ("env", f"PYTHONPATH={CODE}", "python3.11")
 
 #: The reference backend with a real TPM, libtpms.
 REFERENCE = shlex.join([*PYTHON, "-m", "conformance.targets.libtpms"])
+
+#: Errors in dom0 that say what is wrong with the target, or with what it is reached by.
+_ADAPTER = (AdapterError.__name__, StoreRefused.__name__)
 
 _PLAY = "conformance.lab.inside.case:play"
 _CREATE = "conformance.lab.inside.guests:create"
@@ -145,9 +149,9 @@ class LabTarget:
         except CallFailed as failed:
             _write(path, failed.data)
             self._end(machine)
-            if failed.kind == AdapterError.__name__:
-                raise AdapterError(failed.why) from None
-            what = f"case {case}" if case else "the start of the target"
+            what = f"case {case}" if case else "stage target"
+            if failed.kind in _ADAPTER:
+                raise AdapterError(f"{what}: {failed.why}; see {machine.console}") from None
             raise LabError(f"{what}: {failed}; see {machine.console}") from None
         except LabError:
             self._end(machine)

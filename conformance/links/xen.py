@@ -345,7 +345,8 @@ class XenLink(Link):
             store.client.permit(home, owner, peer, tx=tx)
             for node, text in values.items():
                 store.write(TOOLSTACK, place.path(role, node), text, tx, wait=False)
-        store.end(TOOLSTACK, tx, commit=True)
+        if not store.end(TOOLSTACK, tx, commit=True):
+            raise AdapterError("xenstored refuses the transaction that makes the device's nodes")
         store.toolstack = False
 
     def _remove_nodes(self, place: Place) -> None:

@@ -188,13 +188,19 @@ def connect_store() -> int:
     """
     for path in filter(os.path.exists, _STORE_SOCKETS):
         with socket.socket(socket.AF_UNIX) as store:
-            store.connect(path)
+            try:
+                store.connect(path)
+            except OSError as error:
+                raise AdapterError(f"xenstored at {path}: {error.strerror}") from error
             return store.detach()
     for path in filter(os.path.exists, _STORE_DEVICES):
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     raise AdapterError(
         f"there is no xenstore here: neither {_STORE_SOCKETS[0]} nor {_STORE_DEVICES[0]}"
     )
+
+
+_CLOSED = "xenstored has closed its connection"
 
 
 class StoreClient:
@@ -222,14 +228,17 @@ class StoreClient:
         self._request += 1
         payload = ("\0".join(words) + end).encode("latin-1")
         message = Message(op, self._request, tx, payload).pack()
-        while message:
-            message = message[os.write(self.fd, message) :]
+        try:
+            while message:
+                message = message[os.write(self.fd, message) :]
+        except BrokenPipeError:
+            raise AdapterError(_CLOSED) from None
         while not self._replies:
             self._receive()
         reply = self._replies.pop(0)
         said = reply.payload.decode("latin-1")
         if reply.op == Op.ERROR:
-            raise StoreRefused(said.rstrip("\0"))
+            raise StoreRefused(f"{op.name} {words[0]}".rstrip(), said.rstrip("\0"))
         return said
 
     def pump(self) -> None:
@@ -238,9 +247,12 @@ class StoreClient:
             self._receive()
 
     def _receive(self) -> None:
-        data = os.read(self.fd, 65536)
+        try:
+            data = os.read(self.fd, 65536)
+        except ConnectionResetError:
+            data = b""
         if not data:
-            raise AdapterError("xenstored has closed its connection")
+            raise AdapterError(_CLOSED)
         self._buffer += data
         for message in take_messages(self._buffer):
             if message.op == Op.WATCH_EVENT:
@@ -312,7 +324,15 @@ class StoreClient:
 
 
 class StoreRefused(AdapterError):
-    """xenstored refused an operation; the text is its error name."""
+    """
+    xenstored refused an operation.
+
+    :ivar error: its name of the error, such as ``EACCES``.
+    """
+
+    def __init__(self, operation: str, error: str) -> None:
+        super().__init__(f"xenstored refuses {operation}: {error}")
+        self.error = error
 
 
 def own_domid() -> int:

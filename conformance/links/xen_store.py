@@ -199,6 +199,7 @@ class RealStore:
 
         :param wait: record it before this returns.
         :raises StoreError: the store refuses it.
+        :raises StoreRefused: so it does to the toolstack.
         """
         if domid == TOOLSTACK and not self.toolstack:
             self.toolstack = True
@@ -212,7 +213,9 @@ class RealStore:
         try:
             self.client.write(path, value, tx)
         except StoreRefused as error:
-            raise StoreError(str(error)) from error
+            if self.toolstack:
+                raise
+            raise StoreError(error.error) from error
         finally:
             if wait:
                 self.drain(own=True)

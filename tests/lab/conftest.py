@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session", autouse=True)
 def lab() -> Lab:
     """The lab that ``make lab`` has built."""
+    os.environ.update([MARK])
     if missing := build.missing_tools(list(build.TOOLS)):
         pytest.skip(f"not run: {missing}")
     built = build.default()
@@ -29,15 +30,21 @@ def lab() -> Lab:
     return built
 
 
+#: What every process that these tests start has in its environment.
+MARK = "VTPM_LAB_TESTS", str(os.getpid())
+
+
 def machines() -> set[int]:
-    """Every QEMU of this lab's kind that runs, by its process id."""
+    """Every QEMU that these tests started and that runs, by its process id."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue  # it has ended meanwhile
-        if command.startswith(b"qemu-system-x86_64") and b"id=line" in command:
+        is_machine = command.startswith(b"qemu-system-x86_64") and b"id=line" in command
+        if is_machine and "=".join(MARK).encode() in environment:
             found.add(int(entry.name))
     return found
 

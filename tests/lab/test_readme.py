@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: MIT
 """
-The output that README.md shows of a real Xen is what the commands print today.
+The output that the pages show of a real Xen is what the commands print today.
 
 ``<!-- lab output: COMMAND -->`` stands above its block.  As ``tests/test_readme.py`` does
 for the others, ``python tests/lab/test_readme.py`` writes the new output.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.test_readme import BLOCK, README, normalised, run
+from tests.test_readme import BLOCK, README, ROOT, normalised, run
 
 LAB_BLOCK = re.compile(BLOCK.pattern.replace("<!-- output: ", "<!-- lab output: "), re.M | re.S)
 
 
-def blocks() -> list[re.Match[str]]:
-    return list(LAB_BLOCK.finditer(README.read_text(encoding="utf-8")))
+PAGES = [README, ROOT / "spec/howto-xen.md"]
 
 
-def test_each_marked_block_is_found() -> None:
-    """There is one for the driver of Linux and one for its tools."""
-    assert len(blocks()) == README.read_text(encoding="utf-8").count("<!-- lab output: ") == 2
+def blocks(page: Path) -> list[re.Match[str]]:
+    return list(LAB_BLOCK.finditer(page.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: block[1])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_marked_block_is_found(page: Path) -> None:
+    """None is left out for its form."""
+    text = page.read_text(encoding="utf-8")
+    assert len(blocks(page)) == text.count("<!-- lab output: ") > 0
+
+
+@pytest.mark.parametrize(
+    "block", [block for page in PAGES for block in blocks(page)], ids=lambda block: block[1]
+)
 def test_output(block: re.Match[str]) -> None:
     """But for numbers, random bytes, the width of columns, and in how many cases a SHOULD broke."""
     assert alike(run(block[1])) == alike(block[3])
@@ -39,7 +47,7 @@ def alike(output: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    README.write_text(
-        LAB_BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), README.read_text("utf-8")),
-        encoding="utf-8",
-    )
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        new = LAB_BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), text)
+        page.write_text(new, encoding="utf-8")

@@ -3,6 +3,7 @@
 Real targets on a real Xen, each with a few cases; ``.ci/run`` judges with all.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from conformance.lab import between, build, cpio, example_guest, images, tools
 from conformance.lab.build import Lab
 from conformance.lab.session import CODE
-from conformance.run import judge_file
+from conformance.run import judge_file, trace_path
+from conformance.trace import Grant, Notify, TraceReader
 from conformance.watching import trace_paths
 from tests.lab.conftest import ROOT, judge
 
@@ -69,6 +71,21 @@ def test_the_reference_backend_serves_linux() -> None:
     assert [told["status"] for told in done] == [0, 0]
     assert len(done[0]["stdout"].strip()) == 32
     assert "sha256:" in done[1]["stdout"]
+
+
+def test_a_dozen_frontends_at_once(tmp_path: Path) -> None:
+    """The reference backend has twelve pages granted, and answers on each of them."""
+    case = "several.own-service/twelve"
+    backend = "exec:python -m conformance.targets.libtpms"
+    done = judge("run", "backend", "--lab", backend, case, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cases      1 run, 0 not applicable" in done.stdout
+    events = list(TraceReader(trace_path(tmp_path, case)))
+    assert {event.c for event in events if isinstance(event, Grant)} == set(range(12))
+    answers = Counter(
+        event.c for event in events if isinstance(event, Notify) and event.by == "backend"
+    )
+    assert set(answers) == set(range(12)) and min(answers.values()) >= 2
 
 
 def test_between_linux_and_the_reference_backend(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +20,17 @@ from conformance.lab.build import Lab
 from tests.lab.conftest import ROOT, judge, machines
 
 
-def wait(ready: Callable[[], bool], limit: float = 30.0) -> bool:
+def wait(ready: Callable[[], bool], limit: float = 90.0) -> bool:
     """Whether ``ready()`` comes true within ``limit`` seconds."""
     deadline = time.monotonic() + limit
-    while not ready() and time.monotonic() < deadline:
+    while not (done := ready()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return ready()
+    return done
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> "subprocess.Popen[str]":
+def running(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A judge in the middle of a run, with its machines up."""
-    before = machines()
     command = [sys.executable, "-m", "conformance.cli", "run", "frontend", "--lab", "linux"]
     process = subprocess.Popen(
         [*command, "--traces", str(tmp_path / "traces")],
@@ -41,9 +40,14 @@ def running(tmp_path: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert wait(lambda: bool(machines() - before))
-    assert wait(lambda: len(list((tmp_path / "traces").glob("*.jsonl"))) > 3)
-    return process
+    try:
+        assert wait(lambda: bool(machines()))
+        assert wait(lambda: len(list((tmp_path / "traces").glob("*.jsonl"))) > 3)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        assert wait(lambda: not machines())
 
 
 def test_kill_of_the_judge(running: "subprocess.Popen[str]") -> None:
@@ -158,6 +162,49 @@ def test_a_program_that_does_not_start(script: str, message: str, tmp_path: Path
     done = judge("run", "backend", "--lab", f"exec:{program}", folder=tmp_path / "traces")
     assert done.returncode == 3
     assert message in done.stderr
+
+
+def test_a_xenstored_that_dies(tmp_path: Path) -> None:
+    """What the judge was about to do fails in words, and names stage and console."""
+    program = tmp_path / "program"
+    ready = '{"msg": "ready", "protocol": 1, "name": "x", "tpm": "none", "can": ""}'
+    program.write_text(
+        "#!/bin/sh\nkill -9 $(cat /run/xenstored.pid)\n" + f"echo '{ready}'\ncat >/dev/null\n"
+    )
+    program.chmod(0o755)
+    done = judge("run", "backend", "--lab", f"exec:{program}", folder=tmp_path / "traces")
+    assert done.returncode == 3
+    assert "stage target: xenstored has closed its connection; see" in done.stderr
+    assert "console-" in done.stderr
+
+
+def test_an_agent_that_dies(lab: Lab, tmp_path: Path) -> None:
+    """A guest that ends when the judge first speaks to it is not waited for."""
+    init = """exec <>/dev/hvc0 >&0; echo '{"msg": "agent"}'; read -r start"""
+    target = _guest(lab, tmp_path, f"/bin/busybox mount -t devtmpfs dev /dev; {init}")
+    done = judge("run", "frontend", "--lab", target, folder=tmp_path / "traces")
+    assert done.returncode == 3
+    assert "stage target: the target ended before it was ready: its " in done.stderr
+    assert "; see" in done.stderr and "console-" in done.stderr
+
+
+def test_no_memory_for_the_machine(tmp_path: Path) -> None:
+    """A limit on the size of files is met as a full disk is; no machine is started."""
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)"
+    run = "sys.argv = ['judge', 'run', 'frontend', '--lab', 'linux']"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{limit}; {run}; runpy.run_module('conformance.cli', None, '__main__')",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "VTPM_LAB": str(build.default().folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "stage memory: no 768 MiB for the machine: File too large" in done.stderr
 
 
 @pytest.mark.parametrize(

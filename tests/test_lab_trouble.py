@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""
+What goes wrong around a real Xen, as far as it can be had without one: each is said in words.
+"""
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+import threading
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.cli import main
+from conformance.errors import AdapterError, LabError, RecordingError
+from conformance.lab import build, machine, session, targets
+from conformance.lab.build import Lab
+from conformance.lab.targets import LabTarget, Recipe
+from conformance.links import xen, xen_devices
+from conformance.links.xen_peers import ConsolePeer
+from conformance.links.xenstore_wire import Message, Op, take_messages
+from conformance.recorder import Recorder
+from vtpm_ref.states import Role
+from vtpm_ref.xenbus import Place
+
+PLACE = Place(1, 0, 0)
+
+# A xenstore that refuses.
+
+
+class Xenstored(threading.Thread):
+    """
+    Answers everything but ``refused``, for which it has an error, or closes the connection.
+
+    :param error: name of the error; empty to close.
+    """
+
+    def __init__(self, path: Path, refused: Op, error: str) -> None:
+        super().__init__(daemon=True)
+        self._refused, self._error = refused, error
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection = self._socket.accept()[0]
+            except OSError:
+                return  # the test has ended
+            with connection:
+                self._serve(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        buffer = bytearray()
+        while data := connection.recv(65536):
+            buffer += data
+            for message in take_messages(buffer):
+                op, payload = message.op, b"0" if message.op == Op.READ else b"1\0"
+                if op == self._refused and not self._error:
+                    return
+                if op == self._refused:
+                    op, payload = Op.ERROR, self._error.encode() + b"\0"
+                connection.sendall(Message(op, message.request, message.tx, payload).pack())
+
+    def close(self) -> None:
+        """Take no further connection."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.join(10)
+
+
+class Device:
+    """Stands for gntdev, gntalloc and evtchn, to which these tests do not come."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Xen host but for its xenstored; the path of that one's socket."""
+    path = tmp_path / "socket"
+    monkeypatch.setattr(xen_devices, "_STORE_SOCKETS", (str(path),))
+    monkeypatch.setattr(xen, "missing", lambda: "")
+    monkeypatch.setattr(xen, "Grants", Device)
+    monkeypatch.setattr(xen, "EventChannels", Device)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "said"),
+    [
+        (
+            Op.WRITE,
+            "EACCES",
+            "xenstored refuses WRITE /local/domain/3/device/vtpm/0/backend: EACCES",
+        ),
+        (Op.MKDIR, "ENOSPC", "xenstored refuses MKDIR /local/domain/3/device/vtpm/0: ENOSPC"),
+        (Op.WATCH, "E2BIG", "xenstored refuses WATCH /local/domain/3/device/vtpm/0: E2BIG"),
+        (Op.TRANSACTION_START, "ENOSPC", "xenstored refuses TRANSACTION_START: ENOSPC"),
+        (Op.TRANSACTION_END, "EAGAIN", "xenstored refuses the transaction that makes"),
+        (Op.SET_PERMS, "", "xenstored has closed its connection"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Op) else "",
+)
+def test_a_xenstore_that_refuses(
+    refused: Op, error: str, said: str, host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The operation, the node and the error's name; exit 3."""
+    store = Xenstored(host, refused, error)
+    store.start()
+    try:
+        traces = str(host.parent / "traces")
+        assert main(["run", "frontend", "--xen", "3", "--traces", traces]) == 3
+    finally:
+        store.close()
+    assert said in capsys.readouterr().err
+
+
+def test_a_xenstore_that_is_gone(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A socket that nobody listens on is named."""
+    socket.socket(socket.AF_UNIX).bind(str(host))
+    assert main(["run", "backend", "--xen", "3", "--traces", str(host.parent / "traces")]) == 3
+    assert f"xenstored at {host}: Connection refused" in capsys.readouterr().err
+
+
+# A dead agent.
+
+
+@pytest.fixture
+def console() -> Iterator[tuple[int, str]]:
+    """A guest's console: the guest's end, and the path of the other."""
+    guest, other = os.openpty()
+    tty.setraw(other)
+    path = os.ttyname(other)
+    os.close(other)
+    yield guest, path
+    with contextlib.suppress(OSError):
+        os.close(guest)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (b"", "did not say 'ready' within 0.5 s"),
+        (b'{"msg": "agent"}\n', "did not say 'ready' within 0.5 s"),
+        (b"[  9.1] Kernel panic - not syncing\n", "before it was ready: its kernel panics"),
+    ],
+    ids=["silent", "only begun", "panic"],
+)
+def test_a_dead_agent(last: bytes, said: str, console: tuple[int, str], tmp_path: Path) -> None:
+    """The judge waits as long as for any target, and says what it waited for."""
+    guest, path = console
+    os.write(guest, last)
+    peer = ConsolePeer(path, comes_first=True)
+    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
+        with pytest.raises(AdapterError, match=said):
+            peer.start(Role.FRONTEND, PLACE, recorder, 0.05)
+        peer.stop()
+
+
+class Dom0:
+    """Stands for a machine in which every case ends in the same way."""
+
+    def __init__(self, error: Exception | None = None, data: bytes = b"") -> None:
+        self._error, self._data = error, data
+        self.guest, self.open = 1, True
+
+    def call(self, what: str, limit: float, **request: object) -> tuple[object, bytes]:
+        """What became of the case."""
+        if self._error is not None:
+            raise self._error
+        return {"skipped": "", "disorder": False}, self._data
+
+    def close(self) -> None:
+        """It has been ended."""
+        self.open = False
+
+
+@pytest.fixture
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabTarget:
+    """A target in a lab that is not asked what it is made of."""
+    monkeypatch.setattr(Lab, "facts", lambda self: {"guest": "1", "Xen": "4", "Linux": "6"})
+    return LabTarget(Lab(tmp_path), Recipe(Role.FRONTEND, "linux"), tmp_path / "traces")
+
+
+@pytest.mark.parametrize(("case", "stage"), [("", "stage target"), ("a/b", "case a/b")])
+@pytest.mark.parametrize("kind", ["AdapterError", "StoreRefused", "Ended"])
+def test_what_fails_in_dom0_names_its_stage_and_its_log(
+    kind: str,
+    case: str,
+    stage: str,
+    target: LabTarget,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the machine in which it failed is ended, its trace kept."""
+    dom0 = Dom0(session.CallFailed(kind, "the agent is dead", "", b"what there was\n"))
+    monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
+    with pytest.raises((AdapterError, LabError)) as failed:
+        target.play(case, {}, tmp_path / "traces/trace", 1.0)
+    target.close()
+    said = str(failed.value)
+    assert said.startswith(stage) and "the agent is dead" in said
+    assert said.endswith(f"see {tmp_path}/traces/console-lab-0.log")
+    assert failed.value.exit_code == 3
+    assert not dom0.open
+    assert (tmp_path / "traces/trace").read_text() == "what there was\n"
+
+
+# A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file of this process grows beyond ``size`` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_trace_that_does_not_fit(
+    target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, and no machine goes on."""
+    dom0 = Dom0(data=bytes(300_000))
+    monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
+    path = tmp_path / "traces/trace"
+    with full_disk(200_000), pytest.raises(RecordingError, match=f"{path}: cannot be written"):
+        target.play("a/b", {}, path, 1.0)
+    target.close()
+    assert not dom0.open
+
+
+def test_a_machine_whose_memory_does_not_fit(tmp_path: Path) -> None:
+    """No machine is started, and its size is in the message."""
+    with full_disk(1 << 20), pytest.raises(LabError, match="stage memory: no 768 MiB"):
+        machine.resume(tmp_path, tmp_path / "console")
+
+
+def test_a_console_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is named before anything runs."""
+    memory = os.memfd_create("test")
+    console = tmp_path / "none/console"
+    with pytest.raises(LabError, match=f"{console}: cannot be written: No such file"):
+        machine.Machine(memory, console, [])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(memory)
+
+
+@pytest.mark.parametrize("stage", ["packages", "images", "snapshot"])
+def test_a_lab_that_does_not_fit(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the stage and the folder; the half of it is gone, what was made stays."""
+
+    def makes(lab: Lab, fresh: Path) -> None:
+        fresh.write_bytes(b"made")
+
+    def fills(lab: Lab, fresh: Path) -> None:
+        fresh.mkdir()
+        with full_disk(1000):
+            (fresh / "big").write_bytes(bytes(2000))
+            (fresh / "big").open("ab").write(b"more")
+
+    steps = {"packages": "_fetch", "images": "_make_images", "snapshot": "_save"}
+    for name, step in steps.items():
+        monkeypatch.setattr(build, step, fills if name == stage else makes)
+    monkeypatch.setattr(build, "missing_tools", lambda names: "")
+    monkeypatch.setattr(build, "_snapshot_key", lambda lab: "key")
+    with pytest.raises(LabError, match=f"stage {stage}: {tmp_path}.*: {os.strerror(errno.EFBIG)}"):
+        build.build(Lab(tmp_path), lambda said: None)
+    assert not (tmp_path / "fresh").exists()
+    made = {name for name in steps if (tmp_path / f"{name}.key").exists()}
+    assert made == set(list(steps)[: list(steps).index(stage)])
+
+
+# A package that has moved on.
+
+
+def test_a_package_that_has_moved_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What apt says of it is in the message, and where the rest is."""
+    fetcher = tmp_path / "bin/mmdebstrap"
+    fetcher.parent.mkdir()
+    why = "E: Unable to locate package xen-utils-4.17"
+    fetcher.write_text(f"#!/bin/sh\necho 'I: running apt-get'\necho '{why}' >&2\nexit 25\n")
+    fetcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fetcher.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(build, "missing_tools", lambda names: "")
+    lab = Lab(tmp_path / "lab")
+    with pytest.raises(LabError) as failed:
+        build.build(lab, lambda said: None)
+    assert str(failed.value) == f"stage packages: {why}; see {lab.folder}/packages.log"
+    assert {path.name for path in lab.folder.iterdir()} == {"packages.log"}
