@@ -329,27 +329,26 @@ class BackToInitWait(Nodes):
 
 @rule("closing.offline", "nodes")
 class Offline(Nodes):
-    """A backend that does not go when the toolstack takes the device away."""
+    """
+    A backend that does not go when the toolstack takes the device away.
+
+    An InitWait on the way may answer what it had read before; it has to go on
+    to Closed.
+    """
 
     def begin(self) -> None:
         self._pending = False
-        self._told_first = False
 
     def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
         super().on_node(role, name, value, by)
         if (role, name) in ((FRONTEND, "state"), (BACKEND, "online")):
             gone = self.frontend_state == CLOSED and self.backend_state != CLOSED
             self._pending = self.offline and gone
-            self._told_first = name == "state"
 
     def shows(self, state: str) -> None:
         if self._pending and state == CLOSED:
             self._pending = False
             self.kept()
-        elif self._pending and state == INIT_WAIT and self._told_first:
-            # Told later than that it may have read online before.
-            self._pending = False
-            self.broken("state 6: online is 0", "state 2")
 
     def on_silence(self, silence: trace.Silence) -> None:
         if self._pending and silence.awaited == LET_GO:
