@@ -112,6 +112,13 @@ def test_a_clause_shows_what_a_measured_implementation_did(with_results: Path, h
     assert "xen-tpmfront of Linux" in (html / "states.html").read_text(encoding="utf-8")
 
 
+def test_nothing_is_shown_as_measured_without_results(tmp_path: Path) -> None:
+    """A document built where nothing was measured has no such line."""
+    run = sphinx("html", tmp_path / "out", SPEC, "-D", f"vtpm_results={tmp_path}")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert ">Measured:<" not in (tmp_path / "out" / "states.html").read_text(encoding="utf-8")
+
+
 # The index in the browser
 
 SHOWN = """[...document.querySelectorAll(".clause-index tbody tr")]
