@@ -18,6 +18,7 @@ from tests.test_rules import (
     answer,
     event,
     judge,
+    looks,
     node,
     order,
     phase,
@@ -29,7 +30,7 @@ from tests.test_rules import (
     verdict,
     writes,
 )
-from vtpm_ref import packet
+from vtpm_ref import packet, page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -133,6 +134,29 @@ def test_a_frontend_that_was_told_to_close_is_left_alone() -> None:
         node(FE, "state", "5"),
     ]
     assert verdict(judge(FE, *CONNECTED, *told), NONSENSE) is Verdict.NOT_EXERCISED
+
+
+# Where a response lies, when the count was changed meanwhile.
+
+PLACE = "robust.answer-place"
+
+
+@pytest.mark.parametrize(
+    ("at", "given", "expected"),
+    [
+        (8, gives(8), Verdict.KEPT),
+        (408, gives(8), Verdict.BROKEN),
+        (408, packet.error_response(Family.TPM20, 0x142), Verdict.NOT_EXERCISED),
+    ],
+    ids=["where the request was", "astray", "refused by who sampled it late"],
+)
+def test_a_change_may_come_before_the_backend_has_sampled(
+    at: int, given: bytes, expected: Verdict
+) -> None:
+    meddled = store(FE, page.NR_EXTRA_PAGES.offset, bytes([100]))
+    stores = [store(BE, at, given), store(BE, 0, len(given).to_bytes(4, "little")), writes(BE, 2)]
+    events = [*request(asks(8)), meddled, *stores, rings(BE), looks(FE, 2)]
+    assert verdict(judge(BE, *CONNECTED, *events, only=[PLACE]), PLACE) is expected
 
 
 # What lies behind a packet.

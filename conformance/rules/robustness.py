@@ -52,7 +52,12 @@ class GoesOn(Rule):
 
 @rule("robust.answer-place")
 class AnswerPlace(Rule):
-    """A response that lies where a count that was changed meanwhile would put it."""
+    """
+    A response that lies where a count that was changed meanwhile would put it.
+
+    A backend that sampled the request only after the change may put an error
+    there: it found no such request.  Success shows that it knew the request.
+    """
 
     def on_answer(self, request: Request, answer: Answer) -> None:
         if answer.state != FINISH or not answer.moved:
@@ -63,8 +68,10 @@ class AnswerPlace(Rule):
         count = answer.page[page.NR_EXTRA_PAGES.offset]
         other = page.packet_offset(count)
         tag = int.from_bytes(answer.page[other : other + 2], "big")
-        size = int.from_bytes(answer.page[other + 2 : other + 6], "big")
-        if tag in _ALL.responses and size == answer.length:
+        size, code = (
+            int.from_bytes(answer.page[other + at : other + at + 4], "big") for at in (2, 6)
+        )
+        if tag in _ALL.responses and size == answer.length and code == 0:
             self.broken(
                 f"the response at {answer.at}, as nr_extra_pages was with the request",
                 f"at {other}, as nr_extra_pages is now",
