@@ -300,6 +300,20 @@ def test_a_state_that_was_seen_before_submit_is_not_the_answer(seen: bool) -> No
     assert judgement.broken == ({"states.cancel-when-busy"} if seen else frozenset())
 
 
+@pytest.mark.parametrize("own_request", [False, True])
+def test_where_stores_are_sampled_a_request_may_lie_between(own_request: bool) -> None:
+    """CANCEL after FINISH, and nobody looked in between: the page shows whether it was asked."""
+    answered = [*CONNECTED, order(1), *request(), *answer()[:-1], result(1, "response", RESPONSE)]
+    cancel: list[trace.AnyEvent] = [order(2, b"", do="cancel"), rings(FE), looks(BE, 3)]
+    found = bytearray(page.PAGE_SIZE)
+    packet = REQUEST if own_request else RESPONSE
+    found[:8] = length_of(packet) + b"\3" + bytes(3)
+    found[8 : 8 + len(packet)] = packet
+    judgement = judge(FE, *answered, *cancel, sample(0, bytes(found)), evidence=SAMPLED)
+    clause = "states.cancel-when-busy"
+    assert (clause in judgement.broken) is not own_request
+
+
 @pytest.mark.parametrize("state", [State.IDLE, State.FINISH])
 def test_a_cancel_that_crosses_an_answer_has_an_answer_of_its_own(state: State) -> None:
     after = (writes(FE, 3), rings(FE), looks(BE, 3), writes(BE, state), rings(BE), looks(FE, state))

@@ -74,6 +74,7 @@ def _cancel_when_finished(t: BackendTester) -> None:
     t.prepare()
     t.stimulus()
     t.cancel()
+    t.take_cancel()
     t.fence()
 
 

@@ -209,13 +209,15 @@ class StoreClient:
 
     :param changed: told of each watch event: the path that changed, and the token.
     :raises AdapterError: there is no xenstore to be reached.
+
+    :ivar asked: how many operations it has asked for.
     """
 
     def __init__(self, changed: Callable[[str, str], None]) -> None:
         self._changed = changed
         self._buffer = bytearray()
         self._replies: list[Message] = []
-        self._request = 0
+        self.asked = 0
         self.fd = connect_store()
 
     def call(self, op: Op, *words: str, tx: int = 0, end: str = "\0") -> str:
@@ -225,9 +227,9 @@ class StoreClient:
         :param words: joined by NUL, with ``end`` behind them.
         :raises StoreRefused: xenstored's error.
         """
-        self._request += 1
+        self.asked += 1
         payload = ("\0".join(words) + end).encode("latin-1")
-        message = Message(op, self._request, tx, payload).pack()
+        message = Message(op, self.asked, tx, payload).pack()
         try:
             while message:
                 message = message[os.write(self.fd, message) :]

@@ -61,6 +61,7 @@ class StoreLog:
         self._record = record
         self._rest = ""
         self._own = ""
+        self._answered = 0
         self._entries: list[_Entry] = []
         self._open: dict[str, list[int]] = {}
         self._shown: set[tuple[str, int]] = set()
@@ -70,32 +71,38 @@ class StoreLog:
         marker = f"/tool/vtpm-conformance/{os.getpid()}"
         client.read(marker)
         deadline = time.monotonic() + _LOG_LIMIT
-        while not self._own and time.monotonic() < deadline:
-            for entry in self._parse():
-                if entry.op == "READ" and entry.words.rstrip() == marker:
-                    self._own = entry.connection
+        found: list[_Entry] = []
+        while not found and time.monotonic() < deadline:
+            self._entries += self._parse()
+            asked = [e for e in self._entries if e.op == "READ" and e.words.rstrip() == marker]
+            found = [entry for entry in asked if entry.ok is not None]
             time.sleep(0.0001)
+        if found:
+            self._own, self._answered = found[0].connection, client.asked
         self._entries.clear()
 
-    def drain(self, *, own: bool = False) -> None:
+    def drain(self, asked: int = 0) -> None:
         """
         Record what is new.
 
-        :param own: an operation of the judge has just been answered; wait for it to be
-            there, and for whatever xenstored took before it.
+        :param asked: operations that the judge has asked for; all have been answered,
+            so wait until the log has them, and whatever xenstored took before them.
         """
         deadline = time.monotonic() + _LOG_LIMIT
         while True:
             self._entries += self._parse()
-            last = max(
-                (i for i, e in enumerate(self._entries) if e.connection == self._own), default=-1
-            )
-            settled = last >= 0 and all(e.ok is not None for e in self._entries[: last + 1])
-            if not own or settled or time.monotonic() > deadline:
+            if self._is_settled(asked) or time.monotonic() > deadline:
                 break
             time.sleep(0.0001)  # the CPU is xenstored's, which has to write its line
         while self._entries and self._entries[0].ok is not None:
             self._tell(self._entries.pop(0))
+
+    def _is_settled(self, asked: int) -> bool:
+        if not asked:
+            return True
+        mine = [i for i, entry in enumerate(self._entries) if entry.connection == self._own]
+        before = self._entries[: mine[-1] + 1] if mine else []
+        return self._answered >= asked and all(entry.ok is not None for entry in before)
 
     def close(self) -> None:
         """Let the file go."""
@@ -117,6 +124,7 @@ class StoreLog:
                 for entry in self._entries + found:
                     if entry.connection == connection and entry.ok is None:
                         entry.ok, entry.said = op != "ERROR", words.rstrip()
+                        self._answered += connection == self._own
                         break
         return found
 
@@ -257,9 +265,9 @@ class RealStore:
                 self.client.unwatch(path, own)
 
     def drain(self, *, own: bool = False) -> None:
-        """Record what the log has that is new."""
+        """Record what the log has that is new; with ``own``, all of the judge's own."""
         if self._log is not None:
-            self._log.drain(own=own)
+            self._log.drain(self.client.asked if own else 0)
 
     def pump(self) -> None:
         """Take in what has come, without waiting."""

@@ -79,6 +79,8 @@ class CancelWhenBusy(Rule):
 
     def begin(self) -> None:
         self._tempted = False
+        self._over: int | None = None
+        self._sampled = self.scene.evidence(self.role, "stores") != "exact"
 
     def on_order(self, order: trace.Order) -> None:
         if order.do == "cancel" and not self.scene.orders:
@@ -88,12 +90,25 @@ class CancelWhenBusy(Rule):
         if by is not FRONTEND:
             return
         if new == CANCEL and old in (IDLE, FINISH):
-            knew = self.scene.seen[FRONTEND] == old or not self.scene.orders
-            if knew:
-                self._tempted = False
-                self.broken("no CANCEL: there is nothing to cancel", f"CANCEL over {name_of(old)}")
+            asked = any(order.do == "send" for order in self.scene.orders)
+            if self.scene.seen[FRONTEND] == old or not asked:
+                self._over = old
+                if not self._sampled:
+                    self._accuse(old)
         elif new == CANCEL:
             self.kept()
+
+    def on_change(self, by: Role, at: int, old: bytes, new: bytes, dated: bool) -> None:
+        if by is FRONTEND:
+            self._over = None  # where stores are sampled: a request of its own went unseen
+
+    def on_sample(self) -> None:
+        if self._over is not None and self._sampled:
+            self._accuse(self._over)
+
+    def _accuse(self, over: int) -> None:
+        self._tempted, self._over = False, None
+        self.broken("no CANCEL: there is nothing to cancel", f"CANCEL over {name_of(over)}")
 
     def on_request(self, request: Request) -> None:
         if self._tempted:

@@ -103,6 +103,12 @@ class BackendTester(Tester):
         with self._target_state((XenbusState.CLOSED,)) as ready:
             self._need(self._serving(ready), CONNECT_LIMIT, "Closed of the frontend")
 
+    def starts_closed(self) -> bool:
+        """Wait until a frontend that starts is Closed, or has published without that."""
+        with self._target_state((XenbusState.CLOSED, XenbusState.INITIALISED)) as ready:
+            self._need(ready, CONNECT_LIMIT, "Closed of the frontend")
+        return self._peer_state() == XenbusState.CLOSED
+
     def close_frontend(self) -> int:
         """Order the frontend to close, let go of it, and see it closed; the order's number."""
         number = self.connection.order("close")
@@ -157,6 +163,12 @@ class BackendTester(Tester):
     def cancel(self) -> None:
         """Order the frontend to cancel."""
         self.connection.order("cancel")
+
+    def take_cancel(self) -> None:
+        """Answer with IDLE what the frontend cancels by itself, with no request in the page."""
+        self.rest()
+        if self.look() == CANCEL:
+            self.answer_idle()
 
     def exchange(self, response: bytes | None = None) -> Outcome:
         """Order a request, answer it, and wait for the order's result."""
