@@ -63,9 +63,9 @@ def run(
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
     with alone(folder), _shield() as empty, _closing(subject):
-        smoke(subject, folder)
         if subject.remote is not None:
             subject.remote.plan([case.id for case in selection.cases])
+        smoke(subject, folder, scale)
         arguments = [
             str(empty),
             f"--rootdir={empty}",
@@ -88,10 +88,11 @@ def run(
     return result
 
 
-def smoke(subject: Subject, folder: Path) -> None:
+def smoke(subject: Subject, folder: Path, scale: float) -> None:
     """
     Start and stop the target once, so that its trouble is not put down to a case.
 
+    :param scale: multiplier of every limit, for slow machines.
     :raises AdapterError: it does not start.
     """
     header = header_of(
@@ -103,7 +104,7 @@ def smoke(subject: Subject, folder: Path) -> None:
     )
     path = trace_path(folder, "smoke")
     if subject.remote is not None:
-        subject.remote.play("", header, path, 1.0)
+        subject.remote.play("", header, path, scale)
         return
     with started(subject, Recorder(path, header)):
         pass

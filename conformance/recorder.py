@@ -157,6 +157,23 @@ def _text(line: dict[str, object]) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "replace")
 
 
+def renamed(trace: bytes, case: str) -> bytes:
+    """A trace as that of ``case``, sealed anew; from where its seals are broken, as it was."""
+    out: list[bytes] = []
+    lines = trace.splitlines(keepends=True)
+    before = now = 0
+    for index, line in enumerate(lines):
+        body = line.rpartition(b',"crc":')[0]
+        before = crc32(body, before)
+        if line != _SEALED % (body, before):
+            return b"".join(out + lines[index:])
+        if index == 0:
+            body = _text(json.loads(body + b"}") | {"case": case})[:-1]
+        now = crc32(body, now)
+        out.append(_SEALED % (body, now))
+    return b"".join(out)
+
+
 def difference(old: bytes | bytearray, new: bytes) -> tuple[int, bytes]:
     """
     The shortest run of ``new`` that covers all differences from ``old``.

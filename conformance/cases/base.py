@@ -22,6 +22,7 @@ class Case:
     :param play: called with the tester; does, and never judges.
     :param about: one line for lists, the docstring of ``play``.
     :param needs: capabilities that the target has to declare, separated by commas.
+    :param deed: the same for cases that do the same, for different clauses.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Case:
     play: Callable[[Any], None]
     about: str
     needs: str = ""
+    deed: tuple[object, ...] = ()
 
     @property
     def clause(self) -> str:
@@ -53,7 +55,8 @@ def case(role: Role, id: str, *arguments: object, needs: str = "") -> Callable[[
         if id in CASES:
             raise ValueError(f"two cases with the id {id}")
         about = (play.__doc__ or "").strip().format(*arguments)
-        CASES[id] = Case(id, role, lambda tester: play(tester, *arguments), about, needs)
+        deed = (play, arguments, needs)
+        CASES[id] = Case(id, role, lambda tester: play(tester, *arguments), about, needs, deed)
         return play
 
     return register

@@ -11,12 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from conformance.cases import CASES
 from conformance.errors import AdapterError, LabError, RecordingError, UsageError
 from conformance.lab import build
 from conformance.lab.build import Lab
 from conformance.lab.session import CODE, CallFailed, Session
 from conformance.links import xen
 from conformance.links.xen_devices import StoreRefused
+from conformance.recorder import renamed
 from conformance.run import Subject, trace_path
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -76,8 +78,8 @@ class LabTarget:
         self._folder = folder
         self._facts = lab.facts()
         self._workers: ThreadPoolExecutor | None = None
-        self._planned: list[str] = []
-        self._started: dict[str, Future[str]] = {}
+        self._twins: dict[str, str] = {}
+        self._ahead: dict[str, Future[str]] = {}
         self._own = threading.local()
         self._open: set[_Machine] = set()
         self._closed = False
@@ -92,30 +94,43 @@ class LabTarget:
         return Place(0, guest, 0)
 
     def plan(self, cases: list[str]) -> None:
-        """These cases will be asked for, in this order."""
-        self._planned = cases
+        """
+        These cases will be asked for, in this order.
+
+        Of those that do the same the first is played, and lends the others its trace.
+        """
+        first: dict[object, str] = {}
+        self._twins = {case: first.setdefault(CASES[case].deed, case) for case in cases}
 
     def play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """
-        Play a case and write its trace to ``path``.
+        Play a case and write its trace to ``path``; with it, go on with those planned.
 
         :param case: its id; empty to start and stop the target only.
         :return: in words, why the case does not apply; empty if it was played.
         :raises AdapterError: the target does not start.
         :raises LabError: the lab failed; the trace is kept as far as it goes.
         """
+        twin = self._twins.get(case, case)
+        if twin not in self._twins:
+            self._ahead[twin] = self._submit(twin, header, path, scale)
+        for planned in self._twins.values():
+            if planned not in self._ahead:
+                where = trace_path(path.parent, planned)
+                named = header | {"case": planned}
+                self._ahead[planned] = self._submit(planned, named, where, scale)
+        said = self._ahead[twin].result()
+        if twin != case and not said:
+            _write(path, renamed(trace_path(path.parent, twin).read_bytes(), case))
+        return said
+
+    def _submit(
+        self, case: str, header: dict[str, object], path: Path, scale: float
+    ) -> Future[str]:
         if self._workers is None:
             count = min(MACHINES, os.cpu_count() or 1)
             self._workers = ThreadPoolExecutor(count, thread_name_prefix="lab")
-        if case not in self._planned:
-            return self._workers.submit(self._play, case, header, path, scale).result()
-        if not self._started:
-            for name in self._planned:
-                where = trace_path(path.parent, name)
-                self._started[name] = self._workers.submit(
-                    self._play, name, header | {"case": name}, where, scale
-                )
-        return self._started[case].result()
+        return self._workers.submit(self._play, case, header, path, scale)
 
     def close(self) -> None:
         """End all machines; safe to call twice."""

@@ -76,7 +76,9 @@ class _EndsRequest(Rule):
     def on_result(self, result: trace.Result) -> None:
         if result.outcome == "timed-out":
             self._cancelled = False  # it has not waited for an answer
-        if self._cancelled and self.scene.state == self.answer:
+        # Where stores are sampled, CANCEL may be seen after the result of its own request.
+        ended = self._cancelled and self.scene.state == self.answer
+        if ended and self.scene.carries_out(result):
             self._cancelled = False
             self.kept()
 
