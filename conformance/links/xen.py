@@ -29,8 +29,8 @@ from vtpm_ref.xenbus import Place
 #: Seconds, before the multiplier, in which a target takes an event that was sent to it.
 SETTLE = 0.01
 
-#: Seconds at most, and looks at a free page in a row, until a frontend has let a device go.
-_LET_GO, _FREE_LOOKS = 0.3, 3
+#: Seconds, before the multiplier, until a frontend has let a device go.
+_LET_GO = 0.3
 
 
 def evidence(judged: Role, *, log: bool) -> dict[str, str]:
@@ -114,8 +114,7 @@ class XenLink(Link):
             if self._store is not None:
                 for connection in self.connections:
                     self._remove_nodes(connection.place)
-                    self._let_go(connection)
-                self.disorder = not self._peer.is_free(_LET_GO * self._scale)
+                self.disorder = not self._peer.is_free(_LET_GO * self._scale, self._give_up)
                 self._peer.stop()
                 self._store.close()
                 self._store = None
@@ -284,25 +283,17 @@ class XenLink(Link):
             self._channels.close()
         self._grants = self._channels = None
 
-    def _let_go(self, connection: Connection) -> None:
+    def _give_up(self) -> None:
         """
-        Help a frontend out of a command that nobody will answer any more.
+        Help frontends out of a command that nobody will answer any more.
 
         This is after the end of the case, so none of it is recorded.
         """
-        deadline = time.monotonic() + _LET_GO
-        memory, channels = connection.page, self._channels
-        if self.judged is not FRONTEND or memory is None or channels is None:
-            return
-        free = 0
-        while (rest := deadline - time.monotonic()) > 0 and free < _FREE_LOOKS:
-            free += 1
-            if memory[page.STATE.offset] in (SUBMIT, CANCEL):
+        for connection in self.connections if self.judged is FRONTEND else ():
+            memory = connection.page
+            if memory is not None and memory[page.STATE.offset] in (SUBMIT, CANCEL):
                 memory[page.STATE.offset] = IDLE
                 self.signal(connection)
-                free = 0
-            select.select([channels.fd], [], [], min(rest, 0.02))
-            channels.take()
 
     # xenstore.
 

@@ -61,8 +61,13 @@ class Peer:
     def stop(self) -> None:
         """End it, or let it be; safe to call twice."""
 
-    def is_free(self, limit: float) -> bool:
-        """Whether it has let the device go, or does so within ``limit`` seconds."""
+    def is_free(self, limit: float, help: Callable[[], None]) -> bool:
+        """
+        Whether it has let the device go, or does so within ``limit`` seconds.
+
+        :param help: frees it from what it waits for in vain; called now and then.
+        """
+        help()
         return True
 
     def fds(self) -> list[int]:
@@ -273,8 +278,9 @@ class ConsolePeer(_Speaker):
             os.close(self._fd)
         self._fd, self._outlet = -1, None
 
-    def is_free(self, limit: float) -> bool:
+    def is_free(self, limit: float, help: Callable[[], None]) -> bool:
         """See ``Peer.is_free``; a driver's agent is asked."""
+        help()
         if not self.comes_first or self.exited is not None or self._fd < 0:
             return self.exited is None
         question = self.ask({"msg": "gone", "limit": limit})
@@ -282,6 +288,7 @@ class ConsolePeer(_Speaker):
         while question not in self.told and time.monotonic() < deadline:
             select.select([self._fd], [], [], 0.02)
             self.take()
+            help()
         return bool(self.told.get(question, {}).get("gone"))
 
     def ask(self, message: dict[str, Any]) -> int:

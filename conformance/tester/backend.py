@@ -103,11 +103,10 @@ class BackendTester(Tester):
         with self._target_state((XenbusState.CLOSED,)) as ready:
             self._need(self._serving(ready), CONNECT_LIMIT, "Closed of the frontend")
 
-    def starts_closed(self) -> bool:
+    def wait_started(self) -> None:
         """Wait until a frontend that starts is Closed, or has published without that."""
         with self._target_state((XenbusState.CLOSED, XenbusState.INITIALISED)) as ready:
             self._need(ready, CONNECT_LIMIT, "Closed of the frontend")
-        return self._peer_state() == XenbusState.CLOSED
 
     def close_frontend(self) -> int:
         """Order the frontend to close, let go of it, and see it closed; the order's number."""
