@@ -171,9 +171,14 @@ class Log:
         self.seen: list[tuple[object, ...]] = []
         self.log = StoreLog(path, [Place()], 1, lambda *event: self.seen.append(event))
 
-    def grow(self, *lines: str) -> None:
+    def add(self, *lines: str) -> None:
+        """xenstored writes to its log."""
         with self._path.open("a") as out:
             out.write("".join(f"{line}\n" for line in lines))
+
+    def grow(self, *lines: str) -> None:
+        """The same, and the judge takes it in."""
+        self.add(*lines)
         self.log.drain()
 
 
@@ -233,6 +238,42 @@ def test_operations_are_recorded_in_the_order_in_which_they_were_taken(log: Log)
     assert log.seen == []
     log.grow(f"OUT 0xa {HEAD} WRITE (OK )")
     assert [event[3] for event in log.seen] == ["3", "4"]
+
+
+class Own:
+    """The judge's own connection: what it reads is in the log when it is answered."""
+
+    def __init__(self, log: Log) -> None:
+        self.asked = 0
+        self._log = log
+
+    def read(self, path: str) -> None:
+        """Read a node that is not there."""
+        self.asked += 1
+        self._log.add(f"IN 0xe {HEAD} READ ({path} )", f"OUT 0xe {HEAD} ERROR (ENOENT )")
+
+
+def test_what_the_log_has_shown_already_is_not_waited_for(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event of a watch may have had the log read before the answer was taken."""
+    own = Own(log)
+    log.log.find_own(own)  # type: ignore[arg-type]
+    own.read(f"{FRONTEND}/state")
+    log.log.drain()
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
+    log.log.drain(own.asked)
+
+
+def test_an_answer_that_the_log_does_not_show_yet_is_waited_for(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Own(log)
+    log.log.find_own(own)  # type: ignore[arg-type]
+    late = [f"IN 0xe {HEAD} WRITE ({FRONTEND}/state 4)", f"OUT 0xe {HEAD} WRITE (OK )"]
+    monkeypatch.setattr("time.sleep", lambda seconds: log.add(*late))
+    log.log.drain(own.asked + 1)
+    assert log.seen == [(True, "write", f"{FRONTEND}/state", "4", 0, True)]
 
 
 def test_without_a_log_nodes_are_only_sampled() -> None:

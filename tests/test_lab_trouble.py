@@ -5,6 +5,7 @@ What goes wrong around a real Xen, as far as it can be had without one: each is 
 
 import contextlib
 import errno
+import json
 import os
 import resource
 import socket
@@ -24,6 +25,7 @@ from conformance.links import xen, xen_devices
 from conformance.links.xen_peers import ConsolePeer
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.recorder import Recorder
+from conformance.run import trace_path
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -170,9 +172,11 @@ class Dom0:
     def __init__(self, error: Exception | None = None, data: bytes = b"") -> None:
         self._error, self._data = error, data
         self.guest, self.open = 1, True
+        self.played: list[object] = []
 
     def call(self, what: str, limit: float, **request: object) -> tuple[object, bytes]:
         """What became of the case."""
+        self.played.append(request["case"])
         if self._error is not None:
             raise self._error
         return {"skipped": "", "disorder": False}, self._data
@@ -211,6 +215,29 @@ def test_what_fails_in_dom0_names_its_stage_and_its_log(
     assert failed.value.exit_code == 3
     assert not dom0.open
     assert (tmp_path / "traces/trace").read_text() == "what there was\n"
+
+
+# What is played once for several cases.
+
+
+def test_cases_that_do_the_same_share_what_was_recorded(
+    target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own trace, under its own name."""
+    path = tmp_path / "recorded"
+    with contextlib.closing(Recorder(path, {"case": "closing.page-kept/ordered"})):
+        pass
+    dom0 = Dom0(data=path.read_bytes())
+    monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
+    cases = ["closing.page-kept/ordered", "closing.closed-last/ordered", "page.zeroed/at-connect"]
+    target.plan(cases)
+    paths = [trace_path(tmp_path / "traces", case) for case in cases[:2]]
+    for case, where in zip(cases, paths, strict=False):
+        assert target.play(case, {"case": case}, where, 1.0) == ""
+    target.close()
+    found = [json.loads(path.read_bytes().splitlines()[0])["case"] for path in paths]
+    assert found == cases[:2]
+    assert dom0.played.count(cases[0]) == 1 and cases[1] not in dom0.played
 
 
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.

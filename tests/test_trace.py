@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from conformance import recorder, trace
 from conformance.errors import RecordingError, TraceError
-from conformance.recorder import CHUNK, Recorder, difference
+from conformance.recorder import CHUNK, Recorder, difference, renamed
 from conformance.trace import TraceReader
 
 HEADER: dict[str, object] = {
@@ -190,6 +190,29 @@ def test_times_never_go_back(record: Recorder, path: Path) -> None:
     record.close()
     times = [event.t for event in read(path)]
     assert times == sorted(times) and times[0] > 0
+
+
+def test_a_trace_under_another_case(record: Recorder, path: Path) -> None:
+    """Nothing else of it changes, and it is sealed anew."""
+    record.store("backend", 4, b"\2")
+    record.close()
+    other = path.with_name("other.jsonl")
+    other.write_bytes(renamed(path.read_bytes(), "states.backend-fields/three-exchanges"))
+    assert TraceReader(other).header.case == "states.backend-fields/three-exchanges"
+    assert list(map(fields, read(other))) == list(map(fields, read(path)))
+
+
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["header", "event", "footer"])
+def test_what_was_altered_is_not_healed_by_another_name(
+    record: Recorder, path: Path, at: int
+) -> None:
+    record.store("backend", 4, b"\2")
+    record.close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[at] = lines[at].replace(b"1", b"2", 1)
+    path.write_bytes(renamed(b"".join(lines), "states.backend-fields/three-exchanges"))
+    with pytest.raises(TraceError):
+        read(path)
 
 
 def test_half_a_surrogate_pair_does_not_spoil_a_trace(record: Recorder, path: Path) -> None:

@@ -216,7 +216,7 @@ class ProgramPeer(_Speaker):
 
 class ConsolePeer(_Speaker):
     """
-    A guest with an agent on its console.
+    A guest and what it says on its console, where it may have an agent.
 
     What is no line of the adapter page is the guest's free text: its kernel speaks on
     the same console.
@@ -224,13 +224,15 @@ class ConsolePeer(_Speaker):
     :param path: the terminal that is the console's other end.
     :param comes_first: whether it has to be there before its device is, as a driver's
         agent has, which lets the last device go first.
+    :param speaks: whether there is an agent; without one it is only listened to.
 
     :ivar told: what a guest of the lab has told, by the number of the question.
     """
 
-    def __init__(self, path: str, *, comes_first: bool) -> None:
+    def __init__(self, path: str, *, comes_first: bool, speaks: bool = True) -> None:
         super().__init__()
         self.comes_first = comes_first
+        self._speaks = speaks
         self.told: dict[int, dict[str, Any]] = {}
         self._asked = 0
         self._path = path
@@ -243,9 +245,10 @@ class ConsolePeer(_Speaker):
         self._recorder = recorder
         self._fd = os.open(self._path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         tty.setraw(self._fd, 0)  # now; with what has been said already
-        self._outlet = Outlet(self._fd)
-        self._say_start(role, place)
-        self._wait_ready(READY_LIMIT * scale)
+        if self._speaks:
+            self._outlet = Outlet(self._fd)
+            self._say_start(role, place)
+            self._wait_ready(READY_LIMIT * scale)
 
     def fds(self) -> list[int]:
         """See ``Peer.fds``."""
@@ -266,7 +269,7 @@ class ConsolePeer(_Speaker):
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             text = line.strip(b"\r")
-            if text.startswith(b'{"msg": '):
+            if self._speaks and text.startswith(b'{"msg": '):
                 self._take_line(text)
             elif text:
                 self._free_text(text)

@@ -146,6 +146,19 @@ def test_a_guest_that_does_not_come_up(init: str, message: str, lab: Lab, tmp_pa
     assert "stage guest" in done.stderr and message in done.stderr
 
 
+def test_a_guest_that_hangs_on_its_way_up(lab: Lab, tmp_path: Path) -> None:
+    """Nobody writes for its device; what it said last is in the console's log."""
+    mount = "/bin/busybox mount -t devtmpfs dev /dev"
+    init = f"{mount}; echo half the way up >/dev/hvc0; exec /bin/busybox sleep 1000"
+    target = _guest(lab, tmp_path, init)
+    done = judge("run", "backend", "--lab", target, folder=tmp_path / "traces")
+    assert done.returncode == 3
+    assert "stage target: the guest does not take notice of its device: " in done.stderr
+    assert "/state stayed 1 for 30 s; did it hang on the way up?; see" in done.stderr
+    [console] = (tmp_path / "traces").rglob("console-*.log")
+    assert "half the way up" in console.read_text(errors="replace")
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [

@@ -16,11 +16,15 @@ from conformance.links.xen import XenLink
 from conformance.links.xen_devices import StoreClient
 from conformance.links.xen_peers import ConsolePeer, Peer, ProgramPeer
 from conformance.recorder import Recorder
+from conformance.tester import BackendTester
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
 #: An emulated machine shares its processor, so what a target owes may take longer.
 EMULATED = 3.0
+
+#: Seconds, before the multiplier, until a guest has taken notice of its device.
+NOTICE_LIMIT = 10.0
 
 #: Where the init script lets xenstored write its trace log.
 STORE_LOG = Path("/tmp/xenstored.log")
@@ -44,6 +48,8 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
             playing.start(link)
             case = request["case"]
             skipped = playing.play(CASES[case], link, scale) if case else ""
+            if not case and not request["peer"]["speaks"]:
+                _wait_notice(link, NOTICE_LIMIT * scale)
         finally:
             link.stop()
     ended = request["peer"]["kind"] != "program" and link.exited is not None
@@ -58,11 +64,26 @@ def make_peer(words: dict[str, Any]) -> Peer:
     """
     if words["kind"] == "program":
         return ProgramPeer(words["command"])
-    if not words["speaks"]:
-        return Peer()
     store = StoreClient(lambda path, token: None)
     console = store.read(f"/local/domain/{words['domid']}/console/tty")
     store.close()
     if console is None:
         raise AdapterError(f"domain {words['domid']} is not there, or has no console")
-    return ConsolePeer(console, comes_first=words["kind"] == "linux")
+    return ConsolePeer(console, comes_first=words["kind"] == "linux", speaks=words["speaks"])
+
+
+def _wait_notice(link: XenLink, limit: float) -> None:
+    """
+    Wait until a guest without an agent has written something for its device.
+
+    :raises AdapterError: it has not within ``limit`` seconds, or has ended.
+    """
+    role, device = link.judged, link.first
+    if role is Role.FRONTEND:
+        BackendTester(device).announce()  # it may wait for that
+    if not device.wait(lambda: device.read(role, "state") != "1", limit, "notice of the device"):
+        how = f"has ended: {link.exited}" if link.exited else "does not take notice of its device"
+        path = device.place.path(role, "state")
+        raise AdapterError(
+            f"the guest {how}: {path} stayed 1 for {limit:g} s; did it hang on the way up?"
+        )

@@ -6,6 +6,7 @@ Runs in dom0: brings up a PV guest of the user's in the place of the Linux guest
 import os
 import select
 import subprocess
+import sys
 import time
 import tty
 from pathlib import Path
@@ -16,12 +17,15 @@ from conformance.links.xen_devices import StoreClient
 
 #: Seconds in which a guest comes up at most, and of silence after its first words
 #: after which it has.
-_LIMIT, _QUIET = 80.0, 4.0
+_LIMIT, _QUIET = 80.0, 6.0
 
 #: What a guest says when it speaks the lines of the adapter page on its console.
 _AGENT = b'{"msg": "agent"'
 
 _PANIC = b"Kernel panic"
+
+#: Bytes of its first words that are kept.
+_KEPT = 1 << 14
 
 
 def create(request: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -68,6 +72,9 @@ def _wait_up(domid: int) -> bool:
         said += b"(its console is gone)"
     finally:
         os.close(fd)
+        # On the console of this domain, which the host keeps.
+        sys.stdout.write(said[-_KEPT:].decode("utf-8", "backslashreplace"))
+        sys.stdout.flush()
     if _PANIC in said or said.endswith(b"gone)"):
         last = said[-1500:].decode("utf-8", "backslashreplace")
         raise LabError(f"the guest does not come up; its console: {last}")
