@@ -7,7 +7,6 @@ plugin of the user's has a say in a verdict.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,9 @@ from conformance.recorder import Recorder
 from conformance.report.results import CaseResult, RunResult
 from conformance.run import Subject, alone, header_of, started, trace_path
 from conformance.select import Selection
+
+#: Where pytest looks for tests of its own: a folder of data, which has none.
+_NOWHERE = Path(__file__).parent / "expected"
 
 #: How pytest can end when nothing is wrong with the judge.
 _ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
@@ -62,30 +64,39 @@ def run(
         versions=subject.versions,
     )
     plugin = CasePlugin(subject, selection, result, folder, scale=scale, notice=notice)
-    with alone(folder), _shield() as empty, _closing(subject):
+    with alone(folder), _shield(), _closing(subject):
         if subject.remote is not None:
             subject.remote.plan([case.id for case in selection.cases])
         smoke(subject, folder, scale)
-        arguments = [
-            str(empty),
-            f"--rootdir={empty}",
-            f"-c{os.devnull}",
-            "--noconftest",
-            "-pno:terminal",
-            "-pno:cacheprovider",
-            "-pno:faulthandler",
-            "--capture=no",
-            f"--maxfail={most_failures}",
-        ]
-        if junit:
-            arguments.append(f"--junitxml={empty}/junit.xml")
-        status = pytest.main(arguments, plugins=[plugin])
+        xml = os.memfd_create("junit") if junit else -1
+        status = pytest.main(_arguments(most_failures, xml), plugins=[plugin])
         if status not in _ENDS:
             raise RuntimeError(f"pytest ended with {status!r}")
         if junit:
-            result.junit = (empty / "junit.xml").read_text(encoding="utf-8")
+            with os.fdopen(xml, encoding="utf-8") as report:
+                result.junit = report.read()
     result.interrupted = status == pytest.ExitCode.INTERRUPTED
     return result
+
+
+def _arguments(most_failures: int, junit: int) -> list[str]:
+    """
+    pytest's command line.
+
+    :param junit: descriptor that gets the JUnit XML; -1 for none.
+    """
+    return [
+        str(_NOWHERE),
+        f"--rootdir={_NOWHERE}",
+        f"-c{os.devnull}",
+        "--noconftest",
+        "-pno:terminal",
+        "-pno:cacheprovider",
+        "-pno:faulthandler",
+        "--capture=no",
+        f"--maxfail={most_failures}",
+        *([f"--junitxml=/proc/self/fd/{junit}"] if junit >= 0 else []),
+    ]
 
 
 def smoke(subject: Subject, folder: Path, scale: float) -> None:
@@ -121,15 +132,14 @@ def _closing(subject: Subject) -> Iterator[None]:
 
 
 @contextmanager
-def _shield() -> Iterator[Path]:
-    """An empty folder to run in, and an environment without pytest's variables."""
+def _shield() -> Iterator[None]:
+    """An environment without pytest's variables."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         del os.environ[name]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     try:
-        with tempfile.TemporaryDirectory(prefix="vtpm-") as empty:
-            yield Path(empty)
+        yield
     finally:
         os.environ.clear()
         os.environ.update(before)

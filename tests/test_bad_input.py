@@ -459,7 +459,15 @@ class Hanging:
 
 
 @pytest.fixture
-def hanging(tmp_path: Path, judge: Judge) -> Iterator[Callable[..., Hanging]]:
+def temporary(tmp_path: Path) -> Path:
+    """Where a judge that hangs would make temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, temporary: Path, judge: Judge) -> Iterator[Callable[..., Hanging]]:
     """Starts a judge and comes back when its target has a request that it never answers."""
     started: list[subprocess.Popen[str]] = []
 
@@ -471,6 +479,7 @@ def hanging(tmp_path: Path, judge: Judge) -> Iterator[Callable[..., Hanging]]:
         process = subprocess.Popen(
             [*JUDGE, "run", "backend", "--exec", target, "--timeout-multiplier", "1000", *ANSWER],
             cwd=tmp_path,
+            env=os.environ | {"TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -505,11 +514,15 @@ def ends(pid: int) -> None:
         os.close(pidfd)
 
 
-def test_a_killed_judge_loses_nothing(judge: Judge, hanging: Callable[[], Hanging]) -> None:
+def test_a_killed_judge_loses_nothing(
+    judge: Judge, hanging: Callable[[], Hanging], temporary: Path
+) -> None:
+    """Nothing that was recorded is lost, and nothing but that is left."""
     run = hanging()
     os.kill(run.judge.pid, signal.SIGKILL)
     assert run.end()[0] == -signal.SIGKILL
     ends(run.target)
+    assert list(temporary.iterdir()) == []
     reader = TraceReader(run.trace, incomplete=True)
     last = list(reader)[-1]
     assert (type(last).__name__, reader.complete) == ("Notify", False)

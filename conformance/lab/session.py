@@ -11,6 +11,7 @@ import json
 import marshal
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def _modules() -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def opened(lab: Lab, console: Path) -> Any:
+def opened(lab: Lab, console: Path) -> Iterator[Session]:
     """A session that ends with the block."""
     session = Session(lab, console)
     try:

@@ -6,13 +6,11 @@ The main job on real Xen: a Linux guest's TPM tools, its driver, and the referen
 """
 
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from conformance.errors import ConformanceError
 from conformance.lab import build
-from conformance.lab.session import Session
+from conformance.lab.session import opened
 from conformance.lab.targets import REFERENCE
 
 _SERVE = "conformance.lab.inside.serve:run"
@@ -34,15 +32,12 @@ def run(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     :return: what it told of each.
     :raises LabError: there is no lab, or they do not connect.
     """
-    with tempfile.TemporaryDirectory(prefix="vtpm-") as folder:
-        session = Session(build.default(), Path(folder) / "console.log")
-        try:
-            told, _ = session.call(
-                _SERVE, LIMIT, domid=session.guest, command=REFERENCE, programs=questions
-            )
-            return list(told)
-        finally:
-            session.close()
+    lab = build.default()
+    with opened(lab, lab.folder / "tools.log") as session:
+        told, _ = session.call(
+            _SERVE, LIMIT, domid=session.guest, command=REFERENCE, programs=questions
+        )
+        return list(told)
 
 
 def main() -> int:
