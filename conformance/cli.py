@@ -9,18 +9,17 @@ come at once.
 import argparse
 import io
 import json
-import math
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from conformance import __version__
 from conformance.errors import ConformanceError
 from conformance.expect import Deviation
-from conformance.options import add_target, positive, target_words
+from conformance.options import add_check, add_list, add_run, add_watch, target_words
 from conformance.report.results import Exit, RunResult
 from conformance.walks import command as walks
 from vtpm_ref.states import Role
@@ -85,58 +84,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shape = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="vtpm-conformance",
         description="Judge frontends and backends of the Xen vTPM protocol, version 2.",
         epilog=_EXITS,
-        formatter_class=shape,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
-    _add_run(
-        verbs.add_parser(
-            "run",
-            help="play all cases against a target",
-            epilog=_RUN_EXAMPLES + _EXITS,
-            formatter_class=shape,
+    for name, verb in _VERBS.items():
+        its = verbs.add_parser(
+            name,
+            help=verb.help,
+            description=verb.about or None,
+            epilog=verb.examples + _EXITS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-    )
-    _add_walk(
-        verbs.add_parser(
-            "walk",
-            help="play long random walks against a target",
-            epilog=walks.EXAMPLES + _EXITS,
-            formatter_class=shape,
-        )
-    )
-    _add_watch(
-        verbs.add_parser(
-            "watch",
-            help="stand between a frontend and a backend of this Xen host, and judge both",
-            description="The judge is the backend of the one and the frontend of the other, and"
-            " hands on what each does. It sees no race between the two: there is always a hand"
-            " in between, so times differ from those of a direct connection.",
-            epilog=_EXITS,
-            formatter_class=shape,
-        )
-    )
-    _add_check(
-        verbs.add_parser(
-            "check",
-            help="judge recorded traces",
-            epilog=_EXITS,
-            formatter_class=shape,
-        )
-    )
-    _add_list(
-        verbs.add_parser(
-            "list",
-            help="list clauses and cases",
-            epilog=_EXITS,
-            formatter_class=shape,
-        )
-    )
+        its.set_defaults(action=verb.action)
+        verb.add(its)
     return parser
 
 
@@ -146,124 +111,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "select",
-        nargs="*",
-        metavar="SELECT",
-        help="clause, prefix, case or glob, such as packet.too-long-answered",
-    )
-    parser.add_argument(
-        "--exclude", action="append", default=[], metavar="SELECT", help="leave these out"
-    )
-    parser.add_argument(
-        "--level",
-        type=_words,
-        default=[],
-        metavar="LEVEL[,...]",
-        help="only clauses of this level: MUST, SHOULD, MAY",
-    )
-    parser.add_argument(
-        "--status",
-        type=_words,
-        default=[],
-        metavar="STATUS[,...]",
-        help="only clauses of this status; 'stated,practice' asks whether"
-        " the target works with deployed peers",
-    )
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--strict", action="store_true", help="a broken SHOULD fails as well")
-    parser.add_argument(
-        "--jsonl", type=Path, metavar="FILE", help="write the results as JSON Lines"
-    )
-    parser.add_argument(
-        "--traceback", action="store_true", help="show Python tracebacks of defects of the judge"
-    )
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action=_run)
-    add_target(parser)
-    _add_selection(parser)
-    parser.add_argument(
-        "--lab",
-        metavar="TARGET",
-        help="the target lives on a real Xen in QEMU ('make lab'): 'linux', the kernel's"
-        " own frontend; 'exec:COMMAND', a program in dom0; 'guest:KERNEL[,INITRD]', any PV guest",
-    )
-    parser.add_argument(
-        "--xen",
-        metavar="DOMID[/DEVICE]",
-        help="the target is in that domain of this Xen host; run as root in dom0",
-    )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
-    parser.add_argument(
-        "--expect",
-        type=Path,
-        metavar="FILE",
-        help="what the target is known to break; anything else fails, and so does a"
-        " clause of the file that is kept",
-    )
-    parser.add_argument(
-        "--write-expect",
-        type=Path,
-        metavar="FILE",
-        help="write such a file of what was seen broken, for you to fill in the reasons",
-    )
-    parser.add_argument(
-        "--maxfail", type=int, default=0, metavar="N", help="stop after N failed cases"
-    )
-    _add_output(parser)
-
-
-def _add_walk(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action=lambda options: walks.run(options, _Output()))
-    walks.add(parser)
-
-
-def _add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action=_watch, incomplete=False)
-    for role in Role:
-        parser.add_argument(role.value, metavar=role.name, help="DOMID or DOMID/DEVICE")
-    parser.add_argument(
-        "--traces",
-        type=Path,
-        default=Path("vtpm-traces"),
-        metavar="DIR",
-        help="record both traces here (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seconds", type=positive, default=math.inf, metavar="N", help="end by itself"
-    )
-    parser.add_argument("--bodies", action="store_true", help="record what the packets say, too")
-    _add_output(parser)
-
-
-def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action=_check)
-    parser.add_argument("traces", nargs="+", type=Path, metavar="TRACE", help="recorded traces")
-    parser.add_argument(
-        "--incomplete", action="store_true", help="judge a trace that was cut off as far as it goes"
-    )
-    _add_output(parser)
-
-
-def _add_list(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(action=_list)
-    parser.add_argument("--role", choices=[role.value for role in Role], help="only this role")
-    _add_selection(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object for each clause")
-
-
-def _words(text: str) -> list[str]:
-    words = [word for word in text.split(",") if word]
-    if not words:
-        raise argparse.ArgumentTypeError("it names nothing")
-    return words
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -347,6 +194,10 @@ def _repeat(options: argparse.Namespace) -> str:
         words += [option, value] if value else []
     words += ["--strict"] if options.strict else []
     return shlex.join(words)
+
+
+def _walk(options: argparse.Namespace) -> int:
+    return walks.run(options, _Output())
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -442,3 +293,38 @@ def _list(options: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """
+    One verb of the command line.
+
+    :param add: adds its options to a parser.
+    :param action: carries it out; returns the exit code.
+    :param help: one line for the list of verbs; ``about`` for its own help.
+    """
+
+    add: Callable[[argparse.ArgumentParser], None]
+    action: Callable[[argparse.Namespace], int]
+    help: str
+    about: str = ""
+    examples: str = ""
+
+
+_VERBS = {
+    "run": _Verb(add_run, _run, "play all cases against a target", examples=_RUN_EXAMPLES),
+    "walk": _Verb(
+        walks.add, _walk, "play long random walks against a target", examples=walks.EXAMPLES
+    ),
+    "watch": _Verb(
+        add_watch,
+        _watch,
+        "stand between a frontend and a backend of this Xen host, and judge both",
+        "The judge is the backend of the one and the frontend of the other, and hands on what"
+        " each does. It sees no race between the two: there is always a hand in between, so"
+        " times differ from those of a direct connection.",
+    ),
+    "check": _Verb(add_check, _check, "judge recorded traces"),
+    "list": _Verb(add_list, _list, "list clauses and cases"),
+}

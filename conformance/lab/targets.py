@@ -54,12 +54,15 @@ class Recipe:
     :param kind: ``program`` in dom0, ``linux``, or a ``guest`` of the user's.
     :param command: the program with its arguments, as it is started in dom0.
     :param files: content of each file that dom0 needs, by its path there.
+    :param log: whether xenstored's log is read; without, nodes are seen as on a host
+        that writes none.
     """
 
     role: Role
     kind: str
     command: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
+    log: bool = True
 
 
 class LabTarget:
@@ -152,6 +155,7 @@ class LabTarget:
             "header": header
             | {"platform": f"Xen {facts['Xen']} in QEMU, Linux {facts['Linux']} x86_64"},
             "scale": scale,
+            "log": self._recipe.log,
             "peer": {
                 "kind": self._recipe.kind,
                 "command": self._recipe.command,
@@ -252,6 +256,20 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
         recipe = _guest(role, rest)
     else:
         raise UsageError(f"--lab {spec}: it can be linux, exec:COMMAND or guest:KERNEL[,INITRD]")
+    name = ""
+    if kind == "guest":
+        name = " with ".join(Path(path).name for path in rest.split(","))
+    return subject_of(recipe, name or rest, folder)
+
+
+def subject_of(recipe: Recipe, name: str, folder: Path) -> Subject:
+    """
+    A target in the lab, by its recipe.
+
+    :param name: how reports call it; empty for Linux's driver.
+    :param folder: where the consoles' lines go.
+    :raises LabError: there is no lab, or it was made by something else.
+    """
     lab = build.default()
     facts = lab.facts()
     try:
@@ -260,13 +278,11 @@ def subject(role: Role, spec: str, folder: Path) -> Subject:
             console.unlink()
     except OSError as error:
         raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
-    name = rest or f"xen-tpmfront of Linux {facts['Linux']}"
-    if kind == "guest":
-        name = " with ".join(Path(path).name for path in rest.split(","))
+    name = name or f"xen-tpmfront of Linux {facts['Linux']}"
     target = LabTarget(lab, recipe, folder)
     versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
-    evidence = xen.evidence(role, log=True)
-    return Subject(name, role, "xen", evidence, None, target, versions, target.place)
+    evidence = xen.evidence(recipe.role, log=recipe.log)
+    return Subject(name, recipe.role, "xen", evidence, None, target, versions, target.place)
 
 
 def _program(role: Role, command: str) -> Recipe:

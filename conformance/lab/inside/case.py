@@ -43,7 +43,8 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
     with closing(Recorder(out, header)) as recorder:
         peer = make_peer(request["peer"])
         scale = float(request["scale"]) * EMULATED
-        link = XenLink(Role(request["role"]), place, recorder, peer, scale, STORE_LOG)
+        log = STORE_LOG if request["log"] else None
+        link = XenLink(Role(request["role"]), place, recorder, peer, scale, log)
         try:
             playing.start(link)
             case = request["case"]
