@@ -291,10 +291,6 @@ def _list(options: argparse.Namespace) -> int:
     return Exit.OK
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 @dataclass(frozen=True)
 class _Verb:
     """
@@ -328,3 +324,7 @@ _VERBS = {
     "check": _Verb(add_check, _check, "judge recorded traces"),
     "list": _Verb(add_list, _list, "list clauses and cases"),
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

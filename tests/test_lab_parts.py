@@ -8,8 +8,10 @@ import io
 import json
 import lzma
 import os
+import socket
 import struct
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,8 +23,11 @@ from conformance.cli import main
 from conformance.errors import LabError, UsageError
 from conformance.lab import build, cpio, images, kernel, session
 from conformance.lab.build import Lab
+from conformance.links import xen_devices
 from conformance.links.xen import evidence
-from conformance.links.xen_store import StoreLog
+from conformance.links.xen_devices import StoreClient
+from conformance.links.xen_store import RealStore, StoreLog
+from conformance.links.xenstore_wire import Message, Op
 from conformance.report.results import Exit, RunResult
 from conformance.run import judge_file
 from conformance.watching import redacted
@@ -274,6 +279,56 @@ def test_an_answer_that_the_log_does_not_show_yet_is_waited_for(
     monkeypatch.setattr("time.sleep", lambda seconds: log.add(*late))
     log.log.drain(own.asked + 1)
     assert log.seen == [(True, "write", f"{FRONTEND}/state", "4", 0, True)]
+
+
+@pytest.fixture
+def xenstored(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """xenstored's end of the connection that is made next."""
+    theirs, ours = socket.socketpair()
+    monkeypatch.setattr(xen_devices, "connect_store", ours.detach)
+    with theirs:
+        yield theirs
+
+
+def says(xenstored: socket.socket, *messages: tuple[Op, int, str]) -> None:
+    """xenstored sends these at once: operation, number of the request, payload."""
+    xenstored.sendall(b"".join(Message(op, n, 0, s.encode()).pack() for op, n, s in messages))
+
+
+def test_who_is_told_of_a_change_may_ask_the_store(xenstored: socket.socket) -> None:
+    """While another question is open: each gets the reply to its own."""
+    said: list[str | None] = []
+
+    def told(path: str, token: str) -> None:
+        says(xenstored, (Op.READ, 2, "of the second"))
+        said.append(client.read("second"))
+
+    client = StoreClient(told)
+    says(xenstored, (Op.READ, 1, "of the first"), (Op.WATCH_EVENT, 0, "second\0token\0"))
+    assert client.read("first") == "of the first"
+    assert said == ["of the second"]
+    client.close()
+
+
+def test_without_a_log_changes_are_sampled_in_their_order(xenstored: socket.socket) -> None:
+    """And what the judge has written itself is not put down to the target."""
+    place, home = Place(), Place().backend_dir
+    changed = [(Op.WATCH_EVENT, 0, f"{home}{node}\0{1}\0") for node in ("", "/f", "/state")]
+    own = (Op.WATCH_EVENT, 0, f"{home}/online\0{1}\0")
+    says(xenstored, (Op.WATCH, 1, "OK\0"), *changed, (Op.WRITE, 2, "OK\0"), own)
+    says(xenstored, (Op.READ, 3, "1"), (Op.READ, 4, "2"), own, (Op.READ, 5, "0"))
+    seen: list[tuple[object, ...]] = []
+    store = RealStore(1, lambda *event: seen.append(event), None)
+    store.follow(place, Role.BACKEND)
+    store.write(0, f"{home}/online", "0", wait=False)
+    store.pump()
+    store.close()
+    assert seen == [
+        (True, "write", f"{home}/online", "0", 0, True),
+        (False, "write", f"{home}/f", "1", 0, True),
+        (False, "write", f"{home}/state", "2", 0, True),
+        (False, "write", f"{home}/online", "0", 0, True),
+    ]
 
 
 def test_without_a_log_nodes_are_only_sampled() -> None:

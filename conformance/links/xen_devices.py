@@ -216,7 +216,7 @@ class StoreClient:
     def __init__(self, changed: Callable[[str, str], None]) -> None:
         self._changed = changed
         self._buffer = bytearray()
-        self._replies: list[Message] = []
+        self._replies: dict[int, Message] = {}
         self.asked = 0
         self.fd = connect_store()
 
@@ -227,17 +227,19 @@ class StoreClient:
         :param words: joined by NUL, with ``end`` behind them.
         :raises StoreRefused: xenstored's error.
         """
-        self.asked += 1
+        self.asked = request = self.asked + 1
         payload = ("\0".join(words) + end).encode("latin-1")
-        message = Message(op, self.asked, tx, payload).pack()
+        message = Message(op, request, tx, payload).pack()
         try:
             while message:
                 message = message[os.write(self.fd, message) :]
         except BrokenPipeError:
             raise AdapterError(_CLOSED) from None
-        while not self._replies:
+        # Whoever is told of a change meanwhile may ask, too.
+        while request not in self._replies:
             self._receive()
-        reply = self._replies.pop(0)
+            self._take()
+        reply = self._replies.pop(request)
         said = reply.payload.decode("latin-1")
         if reply.op == Op.ERROR:
             raise StoreRefused(f"{op.name} {words[0]}".rstrip(), said.rstrip("\0"))
@@ -247,6 +249,7 @@ class StoreClient:
         """Take in what has come, without waiting; watch events are passed on."""
         while select.select([self.fd], [], [], 0)[0]:
             self._receive()
+            self._take()
 
     def _receive(self) -> None:
         try:
@@ -256,12 +259,14 @@ class StoreClient:
         if not data:
             raise AdapterError(_CLOSED)
         self._buffer += data
+
+    def _take(self) -> None:
         for message in take_messages(self._buffer):
             if message.op == Op.WATCH_EVENT:
                 path, token = message.payload.decode("latin-1").split("\0")[:2]
                 self._changed(path, token)
             else:
-                self._replies.append(message)
+                self._replies[message.request] = message
 
     # The store's operations.
 

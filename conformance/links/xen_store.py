@@ -10,6 +10,7 @@ shows of the target's nodes: that they have changed, and what they say then.
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,9 @@ class RealStore:
         self._record = record
         self._fires: dict[str, tuple[str, str, WatchEvent]] = {}
         self._tokens = 0
+        self._homes: list[str] = []
+        self._own: Counter[str] = Counter()
+        self._stale: list[str] = []
         self.client = StoreClient(self._changed)
         self.fd = self.client.fd
         self._log = StoreLog(log, self.places, judged, record) if log is not None else None
@@ -188,11 +192,23 @@ class RealStore:
         self.places.append(place)
         if self._log is None:
             home = place.path(judged, "state").rpartition("/")[0]
-            self.watch(0, home, home, lambda *event: self._sample_node(event[2]))
+            self._homes.append(home)
+            self.watch(0, home, home, lambda *event: self._stale.append(event[2]))
 
-    def _sample_node(self, path: str) -> None:
-        value = self.client.read(path)
-        self._record(False, "write" if value is not None else "rm", path, value, 0, True)
+    def _sample(self) -> None:
+        """
+        Record what nodes that have changed say now.
+
+        Not while an event is taken in: what is read then brings the next events, and
+        those would be recorded first.
+        """
+        while self._stale:
+            path = self._stale.pop(0)
+            if self._own[path]:
+                self._own[path] -= 1  # what the judge itself did is recorded already
+            elif path not in self._homes:
+                value = self.client.read(path)
+                self._record(False, "write" if value is not None else "rm", path, value, 0, True)
 
     def read(self, domid: int, path: str, tx: int = 0) -> str | None:
         """Text of a node; ``None`` if there is none."""
@@ -217,12 +233,14 @@ class RealStore:
                 self.toolstack = False
             return
         if self._log is None:
+            self._own[path] += 1
             self._record(True, "write", path, value, tx, True)
         try:
             self.client.write(path, value, tx)
         except StoreRefused as error:
             if self.toolstack:
                 raise
+            self._own[path] -= self._log is None
             raise StoreError(error.error) from error
         finally:
             if wait:
@@ -231,6 +249,7 @@ class RealStore:
     def remove(self, domid: int, path: str, tx: int = 0) -> None:
         """Remove a node and all below it."""
         if self._log is None:
+            self._own[path] += self.client.read(path) is not None
             self._record(True, "rm", path, None, tx, True)
         self.client.remove(path)
         self.drain(own=True)
@@ -265,9 +284,11 @@ class RealStore:
                 self.client.unwatch(path, own)
 
     def drain(self, *, own: bool = False) -> None:
-        """Record what the log has that is new; with ``own``, all of the judge's own."""
+        """Record what is new; with ``own``, all of the judge's own that the log has."""
         if self._log is not None:
             self._log.drain(self.client.asked if own else 0)
+        else:
+            self._sample()
 
     def pump(self) -> None:
         """Take in what has come, without waiting."""
@@ -290,6 +311,7 @@ class RealStore:
     def _changed(self, path: str, token: str) -> None:
         entry = self._fires.get(token)
         if entry is not None:
-            self.drain()
+            if self._log is not None:
+                self._log.drain()
             watched, its, fire = entry
             fire(watched, its, path)

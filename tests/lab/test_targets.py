@@ -52,26 +52,37 @@ def test_the_example_in_c(role: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+LINUX_BREAKS = {
+    "connecting.submit-when-connected",
+    "coming-back.through-closed",
+    "states.cancel-when-busy",
+}
+
+
 @pytest.mark.parametrize(
-    ("recipe", "cases"),
+    ("recipe", "cases", "breaks"),
     [
-        (Recipe(Role.FRONTEND, "linux", log=False), ["connecting", "closing", "exchange"]),
+        (
+            Recipe(Role.FRONTEND, "linux", log=False),
+            ["connecting", "coming-back", "states.cancel-when-busy"],
+            LINUX_BREAKS,
+        ),
         (
             Recipe(Role.BACKEND, "program", REFERENCE, log=False),
-            ["connecting", "closing", "robust.nodes-recover"],
+            ["connecting", "closing", "several.own-service/twelve"],
+            set(),
         ),
     ],
     ids=["frontend", "backend"],
 )
 def test_a_host_whose_xenstored_writes_no_log(
-    recipe: Recipe, cases: list[str], tmp_path: Path
+    recipe: Recipe, cases: list[str], breaks: set[str], tmp_path: Path
 ) -> None:
     """As ``--xen`` has it on a host of one's own: less is seen, and nobody is accused for that."""
     subject = subject_of(recipe, "target", tmp_path)
     run = engine.run(subject, select([recipe.role], cases), tmp_path)
-    known = {"connecting.submit-when-connected"} if recipe.role is Role.FRONTEND else set()
-    assert {clause.id for clause, _ in run.broken()} == known
-    assert run.counts()[Verdict.KEPT] > 10 and run.counts()[Verdict.INCONCLUSIVE] == 0
+    assert {clause.id for clause, _ in run.broken()} == breaks
+    assert run.counts()[Verdict.KEPT] > 0 and run.counts()[Verdict.INCONCLUSIVE] == 0
     assert [case.name for case in run.cases if case.trouble or case.not_reached] == []
 
 
