@@ -320,7 +320,7 @@ def test_without_a_log_changes_are_sampled_in_their_order(xenstored: socket.sock
     seen: list[tuple[object, ...]] = []
     store = RealStore(1, lambda *event: seen.append(event), None)
     store.follow(place, Role.BACKEND)
-    store.write(0, f"{home}/online", "0", wait=False)
+    store.write(0, f"{home}/online", "0")
     store.pump()
     store.close()
     assert seen == [

@@ -334,8 +334,7 @@ class XenLink(Link):
             owner, peer = f"n{_domid(place, role)}", f"r{_domid(place, role.peer)}"
             store.client.make_directory(home, tx)
             store.client.permit(home, owner, peer, tx=tx)
-            for node, text in values.items():
-                store.write(TOOLSTACK, place.path(role, node), text, tx, wait=False)
+            store.write_all({place.path(role, node): text for node, text in values.items()}, tx)
         if not store.end(TOOLSTACK, tx, commit=True):
             raise AdapterError("xenstored refuses the transaction that makes the device's nodes")
         store.toolstack = False

@@ -15,7 +15,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from conformance.errors import AdapterError
@@ -227,22 +227,29 @@ class StoreClient:
         :param words: joined by NUL, with ``end`` behind them.
         :raises StoreRefused: xenstored's error.
         """
-        self.asked = request = self.asked + 1
+        return self._reply(self._ask(op, *words, tx=tx, end=end), f"{op.name} {words[0]}".rstrip())
+
+    def _ask(self, op: Op, *words: str, tx: int, end: str) -> int:
+        """Send one message; return its number."""
+        self.asked += 1
         payload = ("\0".join(words) + end).encode("latin-1")
-        message = Message(op, request, tx, payload).pack()
+        message = Message(op, self.asked, tx, payload).pack()
         try:
             while message:
                 message = message[os.write(self.fd, message) :]
         except BrokenPipeError:
             raise AdapterError(_CLOSED) from None
-        # Whoever is told of a change meanwhile may ask, too.
+        return self.asked
+
+    def _reply(self, request: int, operation: str) -> str:
+        """Wait for the reply to a message; meanwhile who is told of a change may ask, too."""
         while request not in self._replies:
             self._receive()
             self._take()
         reply = self._replies.pop(request)
         said = reply.payload.decode("latin-1")
         if reply.op == Op.ERROR:
-            raise StoreRefused(f"{op.name} {words[0]}".rstrip(), said.rstrip("\0"))
+            raise StoreRefused(operation, said.rstrip("\0"))
         return said
 
     def pump(self) -> None:
@@ -291,6 +298,18 @@ class StoreClient:
         :raises StoreRefused: it is not this domain's to write.
         """
         self.call(Op.WRITE, path, value, tx=tx, end="")
+
+    def write_all(self, values: Mapping[str, str], tx: int) -> None:
+        """
+        Write nodes one after the other, and only then see what became of them.
+
+        :raises StoreRefused: one of them is not this domain's to write.
+        """
+        asked = {
+            self._ask(Op.WRITE, path, text, tx=tx, end=""): path for path, text in values.items()
+        }
+        for request, path in asked.items():
+            self._reply(request, f"WRITE {path}")
 
     def make_directory(self, path: str, tx: int = 0) -> None:
         """Make a node without a text, unless it is there."""

@@ -217,11 +217,10 @@ class RealStore:
         self._record(True, "read", path, value, tx, value is not None)
         return value
 
-    def write(self, domid: int, path: str, value: str, tx: int = 0, *, wait: bool = True) -> None:
+    def write(self, domid: int, path: str, value: str, tx: int = 0) -> None:
         """
         Write a node.
 
-        :param wait: record it before this returns.
         :raises StoreError: the store refuses it.
         :raises StoreRefused: so it does to the toolstack.
         """
@@ -243,8 +242,18 @@ class RealStore:
             self._own[path] -= self._log is None
             raise StoreError(error.error) from error
         finally:
-            if wait:
-                self.drain(own=True)
+            self.drain(own=True)
+
+    def write_all(self, values: dict[str, str], tx: int) -> None:
+        """
+        Write all these nodes in a transaction; the end of that records them.
+
+        :raises StoreRefused: the store refuses one of them.
+        """
+        for path, value in values.items() if self._log is None else ():
+            self._own[path] += 1
+            self._record(True, "write", path, value, tx, True)
+        self.client.write_all(values, tx)
 
     def remove(self, domid: int, path: str, tx: int = 0) -> None:
         """Remove a node and all below it."""

@@ -11,6 +11,7 @@ follow.  A reply is one JSON line and ``size`` bytes.
 """
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import json
@@ -118,6 +119,7 @@ def call(request: dict[str, Any], host: Host) -> None:
 
 def _child(action: Any, request: dict[str, Any], out: Path, writer: int) -> None:
     """Runs in the fork, and ends it."""
+    gc.disable()  # it would copy all that is shared with the server; the fork is short
     os.setsid()
     try:
         answer = {"ok": True, "value": action(request, out)}
