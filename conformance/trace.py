@@ -41,7 +41,7 @@ class Header(Line, tag="header", kw_only=True):
     :ivar clauses: id and checksum of each clause that the run knew.
     :ivar judged: the roles under judgement; the judge plays the others.
     :ivar evidence: for each judged role the level of each kind: loads, stores,
-        events, nodes, grants, orders.
+        events, nodes, grants, revocations, orders.
     """
 
     format: int

@@ -19,7 +19,7 @@ from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place, XenbusState
 
 #: Evidence that no link has to give less than: what the store and requests show.
-ALWAYS_EXACT = {"nodes": "exact", "grants": "exact", "orders": "exact"}
+ALWAYS_EXACT = dict.fromkeys(("nodes", "grants", "revocations", "orders"), "exact")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def evidence(judged: Role, *, log: bool) -> dict[str, str]:
     What this link sees of the target.
 
     Grants: the judge maps and binds what a frontend publishes, so it knows those; what
-    a backend maps, the hypervisor does not tell.
+    a backend maps, and when a frontend ends a grant, the hypervisor does not tell.
 
     :param log: xenstored writes a trace log.
     """
@@ -49,6 +49,7 @@ def evidence(judged: Role, *, log: bool) -> dict[str, str]:
         "orders": "exact",
         "nodes": "exact" if log else "sampled",
         "grants": "exact" if judged is FRONTEND else "none",
+        "revocations": "none",
     }
 
 

@@ -185,7 +185,7 @@ class RequestEnds(Nodes):
             self.broken("the end of the order", "no result")
 
 
-@rule("closing.page-kept", "grants", "nodes")
+@rule("closing.page-kept", "revocations", "nodes")
 class PageKept(Nodes):
     """A frontend that takes its page back, or tries to, from under the backend."""
 
