@@ -299,15 +299,19 @@ class Scene:
         if not event.on:
             self._tell("revoked", event.gref, event.ok)
         elif _ROLES[event.by] is FRONTEND:
-            self.page[:] = bytes(page.PAGE_SIZE)
-            self.shared = False
-            self.seen = {FRONTEND: None, BACKEND: None}
-            self.request = self.last_answer = None
-            self._awaits_look = None
-            self._answer_due = self._unanswered = False
-            self._told_to_close = False
+            self._new_page()
             self.granted.add(event.gref)
             self._tell("granted", event.gref)
+
+    def _new_page(self) -> None:
+        """Whatever was in the page before is not in this one."""
+        self.page[:] = bytes(page.PAGE_SIZE)
+        self.shared = False
+        self.seen = {FRONTEND: None, BACKEND: None}
+        self.request = self.last_answer = None
+        self._awaits_look = None
+        self._answer_due = self._unanswered = False
+        self._told_to_close = False
 
     def _map(self, event: trace.Map) -> None:
         if not event.on:
@@ -350,6 +354,9 @@ class Scene:
         if name == "state" and (value is None or is_state(value)):
             self._xenbus[role] = parse_number(value)
         if name == "ring-ref" and role is FRONTEND:
+            unseen = self.evidence(FRONTEND, "revocations") == "none"
+            if unseen and FRONTEND in self.judged and parse_number(value) not in self.granted:
+                self._new_page()
             self.shared = True
         self._tell("node", role, name, value, by)
 

@@ -9,6 +9,7 @@ import pytest
 
 from conformance import trace
 from conformance.judge import Judgement, Verdict
+from conformance.links import xen
 from conformance.tester import clock
 from tests.test_rules import (
     BE,
@@ -170,6 +171,20 @@ def test_a_request_of_another_time_is_found_without_grants_too(evidence: Any) ->
     refused = [looks(BE, 1), writes(BE, 0), rings(BE), looks(FE, 0)]
     assert judged(BE, clause, *seen, *answer(), evidence=evidence) is Verdict.BROKEN
     assert judged(BE, clause, *seen, *refused, evidence=evidence) is Verdict.KEPT
+
+
+@pytest.mark.parametrize("granted", [False, True], ids=["unseen", "seen"])
+@pytest.mark.parametrize("state", [0, 2])
+def test_a_page_that_is_published_anew_is_another_page(granted: bool, state: int) -> None:
+    """Also where nobody sees a frontend grant it: what was in the one before is not in it."""
+    evidence = EXACT | {"stores": "sampled"} if granted else xen.evidence(Role.FRONTEND, log=True)
+    grants = [event(trace.Grant, by=FE, gref=gref) for gref in (8, 9)] if granted else [None, None]
+    first = [e for e in (grants[0], *CONNECTED, *request(), *answer(), *LETS_GO) if e is not None]
+    second = [e for e in (grants[1], node(FE, "ring-ref", "9"), node(FE, "state", "3")) if e]
+    fresh = bytes([0, 0, 0, 0, state]) + bytes(page.PAGE_SIZE - 5)
+    seen = [*first, *second, event(trace.Map, by=BE, gref=9, ok=True), sample(0, fresh)]
+    broken = judged(FE, "states.frontend-writes", *seen, evidence=evidence) is Verdict.BROKEN
+    assert broken == (state == 2)
 
 
 def test_an_event_that_is_seen_before_connected_counts() -> None:
