@@ -4,7 +4,7 @@
 from conformance import trace
 from conformance.messages import Answer, Request
 from conformance.rules.base import rule
-from conformance.rules.closing import (
+from conformance.rules.ends import (
     CLOSED,
     CLOSING,
     CONNECTED,
