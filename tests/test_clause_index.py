@@ -18,7 +18,8 @@ CLAUSES = clauses.load()
 
 #: A run of an implementation that does not exist, as the lab writes such a file.
 RESULT = {
-    "target": "a frontend",
+    "target": "a driver",
+    "role": "frontend",
     "versions": {"Xen": "4.17", "Linux": "6.1"},
     "date": "2026-11-24",
     "link": "xen",
@@ -80,8 +81,8 @@ def test_a_result_file_is_read_with_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(RESULT))
     (tmp_path / "b.json").write_text('{"versions": "3", "verdicts": {}}')
     full, bare = measured.runs(tmp_path)
-    assert full.target == "a frontend"
-    assert full.about == "Xen 4.17, Linux 6.1, 2026-11-24, over the xen link"
+    assert full.target == "a driver"
+    assert full.about == "frontend, Xen 4.17, Linux 6.1, 2026-11-24, over the xen link"
     assert (bare.target, bare.about, bare.verdicts) == ("b", "3", {})
 
 
@@ -106,8 +107,8 @@ def test_a_clause_shows_what_a_measured_implementation_did(with_results: Path, h
     text = (with_results / "states.html").read_text(encoding="utf-8")
     assert text.count(">Measured:<") == 2
     assert (
-        'a frontend: <span class="verdict verdict-broken">broken</span>'
-        " (Xen 4.17, Linux 6.1, 2026-11-24, over the xen link)"
+        'a driver: <span class="verdict verdict-broken">broken</span>'
+        " (frontend, Xen 4.17, Linux 6.1, 2026-11-24, over the xen link)"
     ) in text
     assert "xen-tpmfront of Linux" in (html / "states.html").read_text(encoding="utf-8")
 

@@ -67,7 +67,8 @@ def _read(file: Path) -> Run | None:
     if isinstance(versions, dict):
         versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     link = f"over the {said['link']} link" if said.get("link") else ""
-    about = ", ".join(filter(None, (str(versions), str(said.get("date", "")), link)))
+    parts = (said.get("role", ""), versions, said.get("date", ""), link)
+    about = ", ".join(str(part) for part in parts if part)
     return Run(str(said.get("target", file.stem)), about, verdicts)
 
 
