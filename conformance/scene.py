@@ -144,7 +144,8 @@ class Scene:
     def evidence(self, role: Role, kind: str) -> str:
         """Level of evidence that the trace gives of ``role``'s ``kind``."""
         levels = self.header.evidence.get(role.value, {})
-        return levels.get(kind, "none")
+        # A trace without bodies says so; what no header speaks of was not seen.
+        return levels.get(kind, "exact" if kind == "bodies" else "none")
 
     def _tell(self, what: str, *details: object) -> None:
         for listener in self._listeners[what]:

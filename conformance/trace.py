@@ -41,7 +41,8 @@ class Header(Line, tag="header", kw_only=True):
     :ivar clauses: id and checksum of each clause that the run knew.
     :ivar judged: the roles under judgement; the judge plays the others.
     :ivar evidence: for each judged role the level of each kind: loads, stores,
-        events, nodes, grants, revocations, orders.
+        events, nodes, grants, revocations, orders; and bodies, where what packets
+        say was left out.
     """
 
     format: int

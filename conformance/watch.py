@@ -12,7 +12,7 @@ from conformance.links import xen, xen_devices
 from conformance.links.xen_peers import Peer
 from conformance.recorder import Recorder
 from conformance.run import header_of
-from conformance.watching import RedactingRecorder, Watcher, trace_paths
+from conformance.watching import REDACTED, RedactingRecorder, Watcher, trace_paths
 from vtpm_ref.states import Role
 from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import Place
@@ -59,7 +59,7 @@ def run(
                 [role],
                 link="watch",
                 target=f"frontend {frontend} and backend {backend}",
-                evidence=xen.evidence(role, log=False),
+                evidence=xen.evidence(role, log=False) | ({} if bodies else REDACTED),
                 place=places[role],
             ),
         )

@@ -28,6 +28,9 @@ from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 #: Bytes of the page that a redacted trace shows: the header and that of the packet.
 SHOWN = page.HEADER_SIZE + 10
 
+#: What such a trace adds to its evidence.
+REDACTED = {"bodies": "none"}
+
 _FEATURE = PUBLISHED[2]
 
 

@@ -13,6 +13,7 @@ from conformance.judge import Verdict
 from tests.test_rules import (
     BE,
     CONNECTED,
+    EXACT,
     FE,
     SAMPLED,
     answer,
@@ -96,6 +97,31 @@ def test_the_counts_of_a_tpm_12_have_four_bytes() -> None:
     assert verdict(judgement, BELONGS) is Verdict.KEPT
     judgement = judge(BE, TPM12, *CONNECTED, *exchange(asks12(8), packet.build(0xC4, 0)))
     assert verdict(judgement, BELONGS) is Verdict.BROKEN
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        BELONGS,
+        "long.too-long-response",
+        "long.size-told",
+        "page.pad-ignored",
+        "page.zeroed",
+        "robust.nothing-behind",
+    ],
+)
+def test_of_bodies_that_were_left_out_nothing_is_said(clause: str) -> None:
+    """Zeroes stand there; they are neither a breach nor anything kept."""
+    ground = [TPM20, *CONNECTED]
+    hidden = [packet.build(0x8001, 0x17B, bytes(2)), packet.build(0x8001, 0, bytes(34))]
+    padded = [store(FE, page.PAD.offset, b"\1"), *exchange(*hidden)]
+    events = [*ground, *exchange(*hidden), *padded, *exchange(*hidden)]
+    for role in (BE, FE):
+        left_out = judge(role, *events, evidence=EXACT | {"bodies": "none"})
+        assert clause not in left_out.broken
+        if (clause, Role(role)) in left_out.results:
+            assert left_out.results[clause, Role(role)].verdict is Verdict.NOT_OBSERVABLE
+    assert BELONGS in judge(BE, *events).broken
 
 
 # A state that is none.

@@ -57,7 +57,9 @@ class Rule:
         #: Whether the trace's evidence is good enough for this rule to pass.
         self.can_pass = all(scene.evidence(role, kind) == "exact" for kind in self.needed())
         self.begin()
-        for name in self._listeners:
+        # Zeroes in the place of bodies are no evidence of anything, not even of a breach.
+        blind = "bodies" in self.needed() and scene.evidence(role, "bodies") == "none"
+        for name in () if blind else self._listeners:
             scene.listen(name.removeprefix("on_"), getattr(self, name))
 
     def begin(self) -> None:

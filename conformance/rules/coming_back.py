@@ -244,7 +244,7 @@ class GoesOn(Nodes):
             self.broken("requests in the same page", what)
 
 
-@rule("coming-back.tpm-kept")
+@rule("coming-back.tpm-kept", "bodies")
 class TpmKept(Nodes):
     """A TPM that was reset between two connections, as its clock tells."""
 

@@ -41,7 +41,7 @@ class ReferencesUntouched(Rule):
             self.broken("the list skipped", f"mapping of {gref}, which is in it")
 
 
-@rule("long.too-long-response")
+@rule("long.too-long-response", "bodies")
 class TooLongResponse(Rule):
     """
     A response that does not fit, sent all the same.
@@ -77,7 +77,7 @@ def _carried(packet: bytes, width: int) -> int:
     return HEADER_SIZE + width + int.from_bytes(packet[HEADER_SIZE : HEADER_SIZE + width], "big")
 
 
-@rule("long.size-told")
+@rule("long.size-told", "bodies")
 class SizeTold(Rule):
     """A TPM that promises packets for which the page has no room."""
 

@@ -124,7 +124,7 @@ class LengthOnce(Rule):
             self._loaded, self._again = 0, None
 
 
-@rule("robust.nothing-behind", "stores")
+@rule("robust.nothing-behind", "stores", "bodies")
 class NothingBehind(Rule):
     """Bytes behind the packet that are neither zero nor what lay there."""
 
@@ -301,7 +301,7 @@ def bytes_asked_for(family: Family, request: Request | None) -> int | None:
     return int.from_bytes(packet[HEADER_SIZE:], "big") if plain else None
 
 
-@rule("robust.response-belongs")
+@rule("robust.response-belongs", "bodies")
 class ResponseBelongs(Rule):
     """A response to GetRandom that has the form, or the count, of another request's."""
 

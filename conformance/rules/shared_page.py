@@ -104,7 +104,7 @@ class PadZero(Rule):
         self.check(request.header.pad == 0, "pad 0", f"pad {request.header.pad}")
 
 
-@rule("page.pad-ignored")
+@rule("page.pad-ignored", "bodies")
 class PadIgnored(Rule):
     """A request answered otherwise than its twin, for what is in ``pad``."""
 
@@ -147,7 +147,7 @@ def _say(outcome: tuple[int, int]) -> str:
     return f"FINISH with code {code:#x}" if state == FINISH else "IDLE"
 
 
-@rule("page.zeroed")
+@rule("page.zeroed", "bodies")
 class Zeroed(Rule):
     """Something else than a request in a page that was just published."""
 

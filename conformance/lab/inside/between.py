@@ -42,8 +42,9 @@ def _between(request: dict[str, Any], recorders: list[RedactingRecorder]) -> lis
     assert isinstance(guest, ConsolePeer)
     program = ProgramPeer(request["command"])
     front_place, back_place = Place(int(request["domid"]), 0, 0), Place(0, 0, 0)
-    front = XenLink(Role.FRONTEND, front_place, recorders[0], guest, EMULATED, STORE_LOG)
-    back = XenLink(Role.BACKEND, back_place, recorders[1], program, EMULATED, STORE_LOG)
+    log = STORE_LOG if request["log"] else None
+    front = XenLink(Role.FRONTEND, front_place, recorders[0], guest, EMULATED, log)
+    back = XenLink(Role.BACKEND, back_place, recorders[1], program, EMULATED, log)
     try:
         back.start()
         front.start()
