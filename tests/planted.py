@@ -28,12 +28,15 @@ class Planted:
 
     :param walk: the names of its moves; behind them one exchange, as behind every walk.
     :param hostile: whether only a hostile peer shows it.
+    :param late: the shortest walk on which it breaks ``cancel.acknowledged-when-idle``
+        instead, where a CANCEL meets an answer; a walk is shrunk for one clause.
     """
 
     role: Role
     make: Callable[[Place], Target]
     walk: tuple[str, ...]
     hostile: bool = False
+    late: tuple[str, ...] = ()
 
 
 #: Every planted defect by its name.
@@ -42,12 +45,15 @@ PLANTED: dict[str, Planted] = {}
 _Defect = type[BackendAnimal] | type[FrontendAnimal]
 
 
-def planted(*walk: str, hostile: bool = False) -> Callable[[_Defect], _Defect]:
+def planted(
+    *walk: str, hostile: bool = False, late: tuple[str, ...] = ()
+) -> Callable[[_Defect], _Defect]:
     """Register a defect with the shortest walk that shows it."""
 
     def register(cls: _Defect) -> _Defect:
-        role = cls.role
-        PLANTED[cls.__name__] = Planted(role, lambda place: _target(cls, place), walk, hostile)
+        PLANTED[cls.__name__] = Planted(
+            cls.role, lambda place: _target(cls, place), walk, hostile, late
+        )
         return cls
 
     return register
@@ -111,7 +117,10 @@ class DiesOfLengthAfterCancel(BackendAnimal):
         return self.usual(raw)
 
 
-@planted("connect", "exchange", "exchange", "submit_and_cancel")
+@planted(
+    *("connect", "exchange", "exchange", "submit_and_cancel"),
+    late=("connect", "exchange", "submit", "let_it_work", "cancel"),
+)
 class LosesLateCancel(BackendAnimal):
     """Does not answer a CANCEL once it has answered two requests on a connection."""
 

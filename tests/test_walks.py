@@ -115,6 +115,22 @@ def test_there_are_ten_planted_defects() -> None:
     assert len({defect.walk for defect in PLANTED.values()}) == len(PLANTED) == 10
 
 
+def test_a_walk_to_another_clause_breaks_that(tmp_path: Path) -> None:
+    """The one that is longer, and counted by hand as well."""
+    (defect,) = (defect for defect in PLANTED.values() if defect.late)
+    for walked, clause in (
+        (defect.walk, "cancel.answered"),
+        (defect.late, "cancel.acknowledged-when-idle"),
+    ):
+        walk = Walk(python_object(defect.role, "late", defect.make), tmp_path / "walk.jsonl")
+        for name in walked:
+            move = MOVES[defect.role][name]
+            assert walk.allows(move)
+            walk.make(move, move.values[0] if move.values else None)
+        judgement = walk.end()
+        assert judgement is not None and clause in judgement.broken
+
+
 @pytest.mark.usefixtures("few")
 def test_a_planted_defect_shrinks_and_repeats(tmp_path: Path) -> None:
     """Its walk has the length that was counted by hand, and its seed gives the same again."""
