@@ -209,7 +209,7 @@ def test_what_was_altered_is_not_healed_by_another_name(
     record.store("backend", 4, b"\2")
     record.close()
     lines = path.read_bytes().splitlines(keepends=True)
-    lines[at] = lines[at].replace(b"1", b"2", 1)
+    lines[at] = lines[at].replace(b"e", b"f", 1)
     path.write_bytes(renamed(b"".join(lines), "states.backend-fields/three-exchanges"))
     with pytest.raises(TraceError):
         read(path)
