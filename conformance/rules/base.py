@@ -69,6 +69,11 @@ class Rule:
         """What must be exact for it to pass: ``needs``, unless the role makes a difference."""
         return self.needs
 
+    def lacking(self) -> tuple[str, ...]:
+        """What it needs, for a report; bodies only where they were left out."""
+        seen = self.scene.evidence(self.role, "bodies") == "exact"
+        return tuple(kind for kind in self.needed() if not (seen and kind == "bodies"))
+
     def kept(self) -> None:
         """There was an occasion to break the clause, and it was kept."""
         self.occasions += 1
