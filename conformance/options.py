@@ -24,19 +24,23 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE:FACTORY",
         help="the target is a Python object that this factory makes",
     )
-    parser.add_argument(
-        "--traces",
-        type=Path,
-        default=Path("vtpm-traces"),
-        metavar="DIR",
-        help="record the traces here (default: %(default)s)",
-    )
+    _traces(parser, "the traces")
     parser.add_argument(
         "--timeout-multiplier",
         type=positive,
         default=1.0,
         metavar="X",
         help="multiply every limit, for slow machines",
+    )
+
+
+def _traces(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        default=Path("vtpm-traces"),
+        metavar="DIR",
+        help=f"record {what} here (default: %(default)s)",
     )
 
 
@@ -101,13 +105,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(incomplete=False)
     for role in Role:
         parser.add_argument(role.value, metavar=role.name, help="DOMID or DOMID/DEVICE")
-    parser.add_argument(
-        "--traces",
-        type=Path,
-        default=Path("vtpm-traces"),
-        metavar="DIR",
-        help="record both traces here (default: %(default)s)",
-    )
+    _traces(parser, "both traces")
     parser.add_argument(
         "--seconds", type=positive, default=math.inf, metavar="N", help="end by itself"
     )

@@ -65,8 +65,16 @@ def normalised(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", line).strip() for line in lines]
 
 
-def blocks(page: Path) -> list[re.Match[str]]:
-    return list(BLOCK.finditer(page.read_text(encoding="utf-8")))
+def blocks(page: Path, form: re.Pattern[str] = BLOCK) -> list[re.Match[str]]:
+    """The blocks of output in a page."""
+    return list(form.finditer(page.read_text(encoding="utf-8")))
+
+
+def renew(page: Path, form: re.Pattern[str] = BLOCK) -> None:
+    """Write into a page what its commands print today."""
+    text = page.read_text(encoding="utf-8")
+    new = form.sub(lambda block: block[1] + block[2] + run(block[1]), text)
+    page.write_text(new, encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -95,6 +103,4 @@ def test_output(page: Path, block: re.Match[str]) -> None:
 if __name__ == "__main__":
     save_files()
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        new = BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), text)
-        page.write_text(new, encoding="utf-8")
+        renew(page)

@@ -14,7 +14,7 @@ from typing import Any
 
 from conformance.errors import ConformanceError
 from conformance.lab import build
-from conformance.lab.session import Session
+from conformance.lab.session import opened
 from conformance.lab.targets import PYTHON
 from conformance.lab.tools import LIMIT, TOOLS
 from conformance.links import xen
@@ -47,8 +47,7 @@ def run(folder: Path, questions: list[dict[str, Any]], *, log: bool = True) -> l
     :raises LabError: there is no lab, or the two do not connect.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    session = Session(build.default(), folder / "console.log")
-    try:
+    with opened(build.default(), folder / "console.log") as session:
         places = {Role.FRONTEND: Place(session.guest, 0, 0), Role.BACKEND: Place(0, 0, 0)}
         names = {Role.FRONTEND: "front", Role.BACKEND: "back"}
         headers = {
@@ -69,8 +68,6 @@ def run(folder: Path, questions: list[dict[str, Any]], *, log: bool = True) -> l
             headers=headers,
             log=log,
         )
-    finally:
-        session.close()
     paths = trace_paths(folder)
     paths[Role.FRONTEND].write_bytes(data[: said["split"]])
     paths[Role.BACKEND].write_bytes(data[said["split"] :])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import BLOCK, README, ROOT, normalised, run
+from tests.test_readme import BLOCK, README, ROOT, blocks, normalised, renew, run
 
 LAB_BLOCK = re.compile(BLOCK.pattern.replace("<!-- output: ", "<!-- lab output: "), re.M | re.S)
 
@@ -19,19 +19,17 @@ LAB_BLOCK = re.compile(BLOCK.pattern.replace("<!-- output: ", "<!-- lab output: 
 PAGES = [README, ROOT / "spec/howto-xen.md"]
 
 
-def blocks(page: Path) -> list[re.Match[str]]:
-    return list(LAB_BLOCK.finditer(page.read_text(encoding="utf-8")))
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_marked_block_is_found(page: Path) -> None:
     """None is left out for its form."""
     text = page.read_text(encoding="utf-8")
-    assert len(blocks(page)) == text.count("<!-- lab output: ") > 0
+    assert len(blocks(page, LAB_BLOCK)) == text.count("<!-- lab output: ") > 0
 
 
 @pytest.mark.parametrize(
-    "block", [block for page in PAGES for block in blocks(page)], ids=lambda block: block[1]
+    "block",
+    [block for page in PAGES for block in blocks(page, LAB_BLOCK)],
+    ids=lambda block: block[1],
 )
 def test_output(block: re.Match[str]) -> None:
     """But for numbers, random bytes, the width of columns, and in how many cases a SHOULD broke."""
@@ -48,6 +46,4 @@ def alike(output: str) -> list[str]:
 
 if __name__ == "__main__":
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        new = LAB_BLOCK.sub(lambda block: block[1] + block[2] + run(block[1]), text)
-        page.write_text(new, encoding="utf-8")
+        renew(page, LAB_BLOCK)
