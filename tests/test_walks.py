@@ -245,6 +245,26 @@ def test_ctrl_c_ends_a_soak_with_a_summary(tmp_path: Path) -> None:
     assert "interrupted; up to there no clause seen broken" in out.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("few")
+def test_ctrl_c_is_not_lost_in_a_callback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops it there, as in a callback of its collector; the session ends all the same."""
+    made = []
+
+    def make(place: Place) -> Target:
+        made.append(place)
+        if len(made) == 3:
+            Dropped()
+        return reference.backend(place)
+
+    session = Session(python_object(Role.BACKEND, "interrupted", make), tmp_path)
+    session.play([1])
+    assert (len(made), session.walks) == (3, 2)
+    assert (session.run.interrupted, session.exit_code) == (True, Exit.INTERRUPTED)
+    assert capsys.readouterr().err == ""
+
+
 def test_help_does_not_wait_for_hypothesis() -> None:
     """Neither Hypothesis nor pytest is loaded for it."""
     code = (
@@ -255,6 +275,13 @@ def test_help_does_not_wait_for_hypothesis() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+
+
+class Dropped:
+    """Interrupts where Python cannot pass it on."""
+
+    def __del__(self) -> None:
+        raise KeyboardInterrupt
 
 
 def deaf(place: Place) -> Target:

@@ -7,7 +7,9 @@ A broken SHOULD is kept as well, and the round is played again without it.
 """
 
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +94,7 @@ class Session:
         self._machine = machine.machine_of(subject.role, hostile=self.hostile)
         self._seed = 0
         self._sought = ""
+        self._missed = False
 
     def play(self, seeds: Iterable[int]) -> None:
         """
@@ -101,7 +104,7 @@ class Session:
         :raises RecordingError: traces cannot be written.
         :raises UsageError: another run records into the same folder.
         """
-        with alone(self.folder):
+        with alone(self.folder), self._no_interrupt_lost():
             self._smoke()
             try:
                 for seed in seeds:
@@ -115,6 +118,27 @@ class Session:
                     self._keep(shrunk=False)
             except _Stop as stop:
                 raise stop.error from stop
+
+    @contextmanager
+    def _no_interrupt_lost(self) -> Iterator[None]:
+        """
+        Remember a ^C that Python drops, until the next walk begins.
+
+        It drops what is raised in a callback of its collector, and Hypothesis has such a
+        callback.
+        """
+
+        def unraisable(dropped: "sys.UnraisableHookArgs") -> None:
+            if dropped.exc_type is KeyboardInterrupt:
+                self._missed = True
+            else:
+                before(dropped)
+
+        before, sys.unraisablehook = sys.unraisablehook, unraisable
+        try:
+            yield
+        finally:
+            sys.unraisablehook = before
 
     def _smoke(self) -> None:
         """Start and stop the target once, so that its trouble is not put down to a walk."""
@@ -164,6 +188,8 @@ class Session:
         return broke
 
     def _begin(self) -> Walk:
+        if self._missed:
+            raise KeyboardInterrupt
         try:
             return Walk(self.subject, self._path("-now"), self.scale)
         except ConformanceError as error:
