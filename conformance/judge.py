@@ -219,7 +219,7 @@ class Judge:
             rule.occasions,
             rule.breaches,
             rule.can_pass,
-            () if rule.can_pass else rule.lacking(),
+            rule.lacking(),
             [(path, finding) for finding in rule.findings],
             rule.unclear,
         )

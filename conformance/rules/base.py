@@ -55,7 +55,7 @@ class Rule:
         self.unclear = ""
         self._line = line
         #: Whether the trace's evidence is good enough for this rule to pass.
-        self.can_pass = all(scene.evidence(role, kind) == "exact" for kind in self.needed())
+        self.can_pass = not self.lacking()
         self.begin()
         # Zeroes in the place of bodies are no evidence of anything, not even of a breach.
         blind = "bodies" in self.needed() and scene.evidence(role, "bodies") == "none"
@@ -70,9 +70,9 @@ class Rule:
         return self.needs
 
     def lacking(self) -> tuple[str, ...]:
-        """What it needs, for a report; bodies only where they were left out."""
-        seen = self.scene.evidence(self.role, "bodies") == "exact"
-        return tuple(kind for kind in self.needed() if not (seen and kind == "bodies"))
+        """What it needs to pass, and this trace does not give exactly."""
+        level = self.scene.evidence
+        return tuple(kind for kind in self.needed() if level(self.role, kind) != "exact")
 
     def kept(self) -> None:
         """There was an occasion to break the clause, and it was kept."""
