@@ -6,15 +6,15 @@ Each expected sequence is written by hand; the search shows what no sequence can
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from vtpm_ref import packet
+from tests.stepping import BE, FE, REQUEST, RESPONSE, drive, state_of
 from vtpm_ref.backend import Backend
 from vtpm_ref.backend import Step as BackendStep
 from vtpm_ref.frontend import Frontend
 from vtpm_ref.frontend import Step as FrontendStep
-from vtpm_ref.machine import Machine
 from vtpm_ref.pair import Pair
 from vtpm_ref.states import State
 from vtpm_ref.steps import (
@@ -34,41 +34,25 @@ from vtpm_ref.steps import (
     Unbind,
     Unmap,
     WatchNode,
-    WriteNodes,
 )
 from vtpm_ref.xenbus import XenbusState
 
-FE, BE = "/local/domain/1/device/vtpm/0", "/local/domain/0/backend/vtpm/1/0"
-REQUEST = packet.build(0x8001, 0x17B, b"\x00\x10")
-RESPONSE = packet.build(0x8001, 0, bytes(18))
 HEADER = b"\x0c\x00\x00\x00\x01\x00\x00\x00"
 
 CONNECTED = Backend(step=BackendStep.REST, shown=XenbusState.CONNECTED, gref=8, remote=1, port=2)
 
 
-def writes(path: str, value: str) -> WriteNodes:
-    return WriteNodes(((path, value),))
-
-
-def drive(machine: Machine, *steps: tuple[Operation, object]) -> Machine:
-    """Expect each operation in turn and hand its result back."""
-    for operation, result in steps:
-        assert machine.operation == operation
-        machine = machine.after(result)
-    return machine
-
-
-def working(machine: Backend = CONNECTED) -> Backend:
+def working(machine: Backend = CONNECTED) -> Any:
     """A backend whose TPM works on ``REQUEST``."""
-    driven = drive(
+    return drive(
         machine.event(),
-        (Load(4, 1), b"\x01"),
-        (Load(0, 8), HEADER),
-        (Load(8, 12), REQUEST),
-        (Execute(REQUEST, 0), None),
+        [
+            (Load(4, 1), b"\x01"),
+            (Load(0, 8), HEADER),
+            (Load(8, 12), REQUEST),
+            (Execute(REQUEST, 0), None),
+        ],
     )
-    assert isinstance(driven, Backend)
-    return driven
 
 
 # The frontend.
@@ -78,19 +62,13 @@ def test_a_frontend_closes_then_waits_then_gives_back() -> None:
     """Closing, Closed, a look at the backend, and only then port and page."""
     waiting = drive(
         Frontend.connected().close(),
-        (writes(f"{FE}/state", "5"), None),
-        (writes(f"{FE}/state", "6"), None),
-        (ReadNode(f"{BE}/state"), "4"),
+        [(state_of(FE, 5), None), (state_of(FE, 6), None), (ReadNode(f"{BE}/state"), "4")],
     )
-    assert isinstance(waiting, Frontend)
     assert waiting.operation is None
     down = drive(
         waiting.changed(f"{BE}/state"),
-        (ReadNode(f"{BE}/state"), "2"),
-        (Unbind(1), None),
-        (Revoke(8), True),
+        [(ReadNode(f"{BE}/state"), "2"), (Unbind(1), None), (Revoke(8), True)],
     )
-    assert isinstance(down, Frontend)
     assert (down.down, down.gref, down.port) == (True, 0, 0)
 
 
@@ -99,9 +77,11 @@ def test_a_frontend_follows_a_backend_that_closes(state: str) -> None:
     """It does not write Closing, because one side has."""
     driven = drive(
         Frontend.connected().changed(f"{BE}/state"),
-        (ReadNode(f"{BE}/state"), state),
-        (writes(f"{FE}/state", "6"), None),
-        (ReadNode(f"{BE}/state"), state),
+        [
+            (ReadNode(f"{BE}/state"), state),
+            (state_of(FE, 6), None),
+            (ReadNode(f"{BE}/state"), state),
+        ],
     )
     assert driven.operation == (Unbind(1) if state == "6" else None)
 
@@ -110,19 +90,18 @@ def test_a_request_ends_without_a_response_when_the_frontend_closes() -> None:
     """First the user is told, then the state changes."""
     busy = drive(
         Frontend.connected().submit(REQUEST),
-        (Load(4, 1), b"\x00"),
-        (Store(8, REQUEST), None),
-        (Store(0, b"\x0c\x00\x00\x00"), None),
-        (Store(5, b"\x00"), None),
-        (Store(4, b"\x01"), None),
-        (Notify(), None),
+        [
+            (Load(4, 1), b"\x00"),
+            (Store(8, REQUEST), None),
+            (Store(0, b"\x0c\x00\x00\x00"), None),
+            (Store(5, b"\x00"), None),
+            (Store(4, b"\x01"), None),
+            (Notify(), None),
+        ],
     )
-    assert isinstance(busy, Frontend)
     drive(
         busy.close(),
-        (Deliver(Answer("cancelled")), None),
-        (writes(f"{FE}/state", "5"), None),
-        (writes(f"{FE}/state", "6"), None),
+        [(Deliver(Answer("cancelled")), None), (state_of(FE, 5), None), (state_of(FE, 6), None)],
     )
 
 
@@ -132,7 +111,7 @@ def test_a_page_that_is_still_mapped_is_taken_back_later() -> None:
     refused = leaving.after(False)
     assert refused.operation is None
     again = refused.changed(f"{BE}/state")
-    drive(again, (ReadNode(f"{BE}/state"), "6"), (Revoke(8), True))
+    drive(again, [(ReadNode(f"{BE}/state"), "6"), (Revoke(8), True)])
 
 
 @pytest.mark.parametrize("state", ["4", "5", "6"])
@@ -140,21 +119,22 @@ def test_a_frontend_that_finds_a_used_backend_ends_that_first(state: str) -> Non
     """Nothing is granted before the backend offers the device again."""
     waiting = drive(
         Frontend(),
-        (WatchNode(f"{BE}/state"), None),
-        (ReadNode(f"{BE}/state"), state),
-        (writes(f"{FE}/state", "6"), None),
-        (ReadNode(f"{BE}/state"), state),
+        [
+            (WatchNode(f"{BE}/state"), None),
+            (ReadNode(f"{BE}/state"), state),
+            (state_of(FE, 6), None),
+            (ReadNode(f"{BE}/state"), state),
+        ],
     )
-    assert isinstance(waiting, Frontend)
     assert waiting.operation is None
     fresh = waiting.changed(f"{BE}/state")
-    assert drive(fresh, (ReadNode(f"{BE}/state"), "2")).operation == Grant(0)
+    assert drive(fresh, [(ReadNode(f"{BE}/state"), "2")]).operation == Grant(0)
 
 
 @pytest.mark.parametrize("state", [None, "1", "2"])
 def test_a_frontend_starts_at_once_with_a_fresh_backend(state: str | None) -> None:
     """It need not wait for InitWait."""
-    begun = drive(Frontend(), (WatchNode(f"{BE}/state"), None), (ReadNode(f"{BE}/state"), state))
+    begun = drive(Frontend(), [(WatchNode(f"{BE}/state"), None), (ReadNode(f"{BE}/state"), state)])
     assert begun.operation == Grant(0)
 
 
@@ -174,18 +154,20 @@ def test_a_backend_lets_go(state: str | None, online: str | None, shown: str) ->
     """Port and page first, then InitWait, or Closed when the device is to go."""
     drive(
         CONNECTED.changed(f"{FE}/state"),
-        (ReadNode(f"{FE}/state"), state),
-        (Unbind(2), None),
-        (Unmap(8), None),
-        (ReadNode(f"{BE}/online"), online),
-        (writes(f"{BE}/state", shown), None),
+        [
+            (ReadNode(f"{FE}/state"), state),
+            (Unbind(2), None),
+            (Unmap(8), None),
+            (ReadNode(f"{BE}/online"), online),
+            (state_of(BE, shown), None),
+        ],
     )
 
 
 @pytest.mark.parametrize("state", ["2", "5", "7", "8", "9", "banana", ""])
 def test_other_states_of_the_frontend_change_nothing(state: str) -> None:
     """A connected backend goes on as before."""
-    driven = drive(CONNECTED.changed(f"{FE}/state"), (ReadNode(f"{FE}/state"), state))
+    driven = drive(CONNECTED.changed(f"{FE}/state"), [(ReadNode(f"{FE}/state"), state)])
     assert driven == CONNECTED
 
 
@@ -194,24 +176,25 @@ def test_other_numbers_are_another_connection(gref: str, port: str) -> None:
     """Either of them differs: the old connection ends, the device is offered again."""
     looked = drive(
         CONNECTED.changed(f"{FE}/state"),
-        (ReadNode(f"{FE}/state"), "3"),
-        (ReadNode(f"{FE}/ring-ref"), gref),
+        [(ReadNode(f"{FE}/state"), "3"), (ReadNode(f"{FE}/ring-ref"), gref)],
     )
     if gref == "8":
-        looked = drive(looked, (ReadNode(f"{FE}/event-channel"), port))
+        looked = drive(looked, [(ReadNode(f"{FE}/event-channel"), port)])
     drive(
         looked,
-        (Unbind(2), None),
-        (Unmap(8), None),
-        (ReadNode(f"{BE}/online"), "1"),
-        (writes(f"{BE}/state", "2"), None),
-        (ReadNode(f"{FE}/state"), "3"),
-        (ReadNode(f"{FE}/feature-protocol-v2"), "1"),
-        (ReadNode(f"{FE}/ring-ref"), gref),
-        (ReadNode(f"{FE}/event-channel"), port),
-        (Map(1, int(gref)), True),
-        (Bind(1, int(port)), 4),
-        (writes(f"{BE}/state", "4"), None),
+        [
+            (Unbind(2), None),
+            (Unmap(8), None),
+            (ReadNode(f"{BE}/online"), "1"),
+            (state_of(BE, 2), None),
+            (ReadNode(f"{FE}/state"), "3"),
+            (ReadNode(f"{FE}/feature-protocol-v2"), "1"),
+            (ReadNode(f"{FE}/ring-ref"), gref),
+            (ReadNode(f"{FE}/event-channel"), port),
+            (Map(1, int(gref)), True),
+            (Bind(1, int(port)), 4),
+            (state_of(BE, 4), None),
+        ],
     )
 
 
@@ -229,7 +212,7 @@ def test_what_a_backend_finds_with_a_connected_frontend(
 ) -> None:
     """A request of an earlier time is not run; an answer may still lack its event."""
     looking = replace(CONNECTED, step=BackendStep.LOOK, unknown=True)
-    driven = drive(looking, (Load(4, 1), bytes([found])), *((op, None) for op in asked))
+    driven = drive(looking, [(Load(4, 1), bytes([found])), *((op, None) for op in asked)])
     assert driven == CONNECTED
 
 
@@ -237,18 +220,13 @@ def test_a_command_of_a_lost_connection_ends_for_nobody() -> None:
     """The TPM is told to stop; the next connection's command waits until it has."""
     gone = drive(
         working().changed(f"{FE}/state"),
-        (ReadNode(f"{FE}/state"), "6"),
-        (Abort(), None),
-        (Unbind(2), None),
-        (Unmap(8), None),
+        [(ReadNode(f"{FE}/state"), "6"), (Abort(), None), (Unbind(2), None), (Unmap(8), None)],
     )
-    assert isinstance(gone, Backend)
     assert (gone.tpm_busy, gone.orphaned) == (True, True)
     rests = replace(gone, step=BackendStep.REST, shown=XenbusState.CONNECTED, gref=9, port=4)
     waits = drive(
-        rests.event(), (Load(4, 1), b"\x01"), (Load(0, 8), HEADER), (Load(8, 12), REQUEST)
+        rests.event(), [(Load(4, 1), b"\x01"), (Load(0, 8), HEADER), (Load(8, 12), REQUEST)]
     )
-    assert isinstance(waits, Backend)
     assert (waits.operation, waits.step) == (None, BackendStep.DRAIN)
     assert waits.completed(RESPONSE).operation == Execute(REQUEST, 0)
 
@@ -258,10 +236,12 @@ def test_a_look_at_the_frontend_does_not_disturb_a_command() -> None:
     busy = working()
     driven = drive(
         busy.changed(f"{FE}/state"),
-        (ReadNode(f"{FE}/state"), "4"),
-        (ReadNode(f"{FE}/ring-ref"), "8"),
-        (ReadNode(f"{FE}/event-channel"), "1"),
-        (ReadNode(f"{BE}/online"), "1"),
+        [
+            (ReadNode(f"{FE}/state"), "4"),
+            (ReadNode(f"{FE}/ring-ref"), "8"),
+            (ReadNode(f"{FE}/event-channel"), "1"),
+            (ReadNode(f"{BE}/online"), "1"),
+        ],
     )
     assert driven == busy
 
@@ -272,23 +252,25 @@ def test_a_connected_backend_that_is_to_go_says_closing(online: str) -> None:
     backend = CONNECTED.changed(f"{BE}/online") if online == "0" else CONNECTED.close()
     asked = drive(
         backend,
-        (ReadNode(f"{FE}/state"), "4"),
-        (ReadNode(f"{FE}/ring-ref"), "8"),
-        (ReadNode(f"{FE}/event-channel"), "1"),
-        (ReadNode(f"{BE}/online"), online),
-        (writes(f"{BE}/state", "5"), None),
+        [
+            (ReadNode(f"{FE}/state"), "4"),
+            (ReadNode(f"{FE}/ring-ref"), "8"),
+            (ReadNode(f"{FE}/event-channel"), "1"),
+            (ReadNode(f"{BE}/online"), online),
+            (state_of(BE, 5), None),
+        ],
     )
-    assert isinstance(asked, Backend)
     assert asked.operation is None
     closed = drive(
         asked.changed(f"{FE}/state"),
-        (ReadNode(f"{FE}/state"), "6"),
-        (Unbind(2), None),
-        (Unmap(8), None),
-        (ReadNode(f"{BE}/online"), online),
-        (writes(f"{BE}/state", "6"), None),
+        [
+            (ReadNode(f"{FE}/state"), "6"),
+            (Unbind(2), None),
+            (Unmap(8), None),
+            (ReadNode(f"{BE}/online"), online),
+            (state_of(BE, 6), None),
+        ],
     )
-    assert isinstance(closed, Backend)
     assert closed.down == (online == "1")
 
 

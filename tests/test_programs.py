@@ -3,11 +3,10 @@
 The programs of the two reference machines, row by row, each step written by hand.
 """
 
-from typing import Any
-
 import pytest
 
-from vtpm_ref import packet, page
+from tests.stepping import BE, FE, REQUEST, RESPONSE, Steps, drive, state_of
+from vtpm_ref import page
 from vtpm_ref.backend import Backend
 from vtpm_ref.backend import Step as BackendStep
 from vtpm_ref.frontend import Frontend
@@ -33,25 +32,7 @@ from vtpm_ref.steps import (
 )
 from vtpm_ref.xenbus import XenbusState
 
-FE, BE = "/local/domain/1/device/vtpm/0", "/local/domain/0/backend/vtpm/1/0"
-REQUEST = packet.build(0x8001, 0x17B, b"\x00\x10")
-RESPONSE = packet.build(0x8001, 0, bytes(18))
 HEADER = page.Header(length=12, state=1).pack()
-
-Steps = list[tuple[Operation, object]]
-
-
-def state_of(home: str, state: int) -> WriteNodes:
-    """The write of a state node."""
-    return WriteNodes(((f"{home}/state", str(state)),))
-
-
-def drive(machine: Any, steps: Steps) -> Any:
-    """Expect each operation in turn and hand its result back."""
-    for number, (operation, result) in enumerate(steps):
-        assert machine.operation == operation, number
-        machine = machine.after(result)
-    return machine
 
 
 @pytest.mark.parametrize("step", ["WAIT_FRONTEND", "DOWN", "REST", "DRAIN", "WORKING"])

@@ -16,33 +16,20 @@ import pytest
 from conformance import engine
 from conformance.errors import AdapterError
 from conformance.links.joint import Joint
-from conformance.links.memory import EVIDENCE
-from conformance.recorder import Recorder
 from conformance.report.results import Exit
-from conformance.run import header_of
 from conformance.select import select as select_cases
 from conformance.subjects import program
-from conformance.targets import emulator, reference, swtpm
+from conformance.targets import emulator, swtpm
 from conformance.targets.swtpm import Swtpm
-from tests.test_libtpms import FAMILIES, GET_RANDOM, code, create_primary, pcr_reset, states
+from tests.tpm import FAMILIES, GET_RANDOM, LIMIT, code, create_primary, joints, run, states
 from vtpm_ref.packet import Family, build
 from vtpm_ref.states import Role, State
-from vtpm_ref.xenbus import Place
 
-LIMIT = 60.0
 ROOT = Path(__file__).parents[1]
 needs_swtpm = pytest.mark.skipif(bool(swtpm.available()), reason="not run: apt-get install swtpm")
 
 #: How each family says that it failed: TPM_RC_FAILURE, TPM_FAIL.
 FAILURE = {Family.TPM20: 0x101, Family.TPM12: 9}
-
-
-def run(tpm: Swtpm, packet: bytes, locality: int = 0) -> bytes:
-    tpm.start(packet, locality)
-    assert tpm.finished(LIMIT)
-    response = tpm.result()
-    assert response is not None
-    return response
 
 
 def ended(pidfd: int) -> bool:
@@ -61,20 +48,8 @@ def released() -> Iterator[None]:
 @pytest.fixture
 def connect(tmp_path: Path) -> Iterator[Callable[[Family], Joint]]:
     """Makes a reference frontend that is connected to a backend with swtpm."""
-    recorders: list[Recorder] = []
-
-    def make(family: Family) -> Joint:
-        roles = (Role.FRONTEND, Role.BACKEND)
-        header = header_of(roles, link="memory", target="test", evidence=EVIDENCE)
-        recorders.append(Recorder(tmp_path / f"{len(recorders)}.jsonl", header))
-        backend = swtpm.backend12 if family is Family.TPM12 else swtpm.backend
-        joint = Joint(Place(), recorders[-1], reference.frontend, backend)
-        joint.connect()
-        return joint
-
-    yield make
-    for recorder in recorders:
-        recorder.close()
+    with joints(tmp_path, {Family.TPM20: swtpm.backend, Family.TPM12: swtpm.backend12}) as make:
+        yield make
 
 
 def test_the_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,15 +92,6 @@ def test_as_a_program_it_says_what_is_missing(tmp_path: Path) -> None:
 
 
 @needs_swtpm
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_fresh_target_answers_get_random(family: Family) -> None:
-    with closing(Swtpm(family)) as tpm:
-        first, second = run(tpm, GET_RANDOM[family]), run(tpm, GET_RANDOM[family])
-        assert code(first) == code(second) == 0
-        assert first != second
-
-
-@needs_swtpm
 def test_a_12_is_used_again_only_if_it_is_as_good_as_new() -> None:
     """It takes long to start, and GetRandom leaves no trace in it."""
 
@@ -152,19 +118,6 @@ def test_several_run_side_by_side() -> None:
 
 @needs_swtpm
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_descriptor_tells_when_the_command_is_over(family: Family) -> None:
-    with closing(Swtpm(family)) as tpm:
-        poll = select.poll()
-        poll.register(tpm.fileno(), select.POLLIN)
-        assert not poll.poll(0)
-        tpm.start(GET_RANDOM[family], 0)
-        assert poll.poll(LIMIT * 1000)
-        tpm.result()
-        assert not poll.poll(0)
-
-
-@needs_swtpm
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("number", range(4), ids=["empty", "no header", "too short", "too large"])
 def test_a_malformed_packet_never_reaches_swtpm(family: Family, number: int) -> None:
     """swtpm would wait for ever for the rest of a packet that says it is longer."""
@@ -174,24 +127,6 @@ def test_a_malformed_packet_never_reaches_swtpm(family: Family, number: int) -> 
     with closing(Swtpm(family, patience=LIMIT)) as tpm:
         assert code(run(tpm, packet)) == size[family]
         assert code(run(tpm, whole)) == 0
-
-
-@needs_swtpm
-def test_the_tpm_promises_no_more_than_fits_the_page() -> None:
-    maxima = build(0x8001, 0x17A, bytes.fromhex("00000006 0000011e 00000002"))
-    with closing(Swtpm()) as tpm:
-        assert run(tpm, maxima).hex().endswith("0000011e00000ff80000011f00000ff8")
-
-
-@needs_swtpm
-def test_locality_reaches_the_tpm() -> None:
-    expected = {0: 0x907, 1: 0x907, 2: 0, 3: 0x907, 4: 0x907}
-    with closing(Swtpm()) as tpm:
-        assert {loc: code(run(tpm, pcr_reset(20), loc)) for loc in expected} == expected
-        # PCR 16 may be reset from localities 0 to 3, so it is the locality that is refused.
-        assert code(run(tpm, pcr_reset(16), 3)) == 0
-        for beyond in (5, 31, 32, 255):
-            assert code(run(tpm, pcr_reset(16), beyond)) == 0x907
 
 
 @needs_swtpm
@@ -273,14 +208,6 @@ def test_nothing_is_left_of_a_killed_user(tmp_path: Path, last: str) -> None:
         os.close(pidfd)
         killed.stdout.close()
     assert list(tmp_path.iterdir()) == []
-
-
-@needs_swtpm
-@pytest.mark.parametrize("family", FAMILIES)
-def test_get_random_across_the_page(connect: Callable[[Family], Joint], family: Family) -> None:
-    outcome = connect(family).exchange(GET_RANDOM[family])
-    assert outcome.outcome == "response"
-    assert code(outcome.packet) == 0
 
 
 @needs_swtpm
