@@ -177,12 +177,14 @@ static const char *take_hold(void)
 /*
  * The frontend is Connected already, so it has had another backend.  How far
  * that came with a request, nobody knows: half a response may lie over it.
- * And it may have died between its answer and the event.
+ * And it may have died between its answer and the event.  What is in the page
+ * before we are Connected was left; what comes later is new, and has its event.
  */
 static void take_over(void)
 {
     uint8_t state = vtpm_load_state(peer.page);
 
+    show(XENBUS_CONNECTED);
     if (state == VTPM_SUBMIT || state == VTPM_CANCEL)
         vtpm_store_state(peer.page, VTPM_IDLE);
     link_notify(peer.port);
@@ -199,11 +201,12 @@ static void connect_frontend(bool connected_already)
         show(XENBUS_CLOSED);
         return;
     }
-    show(XENBUS_CONNECTED);
-    if (connected_already)
+    if (connected_already) {
         take_over();
-    else
+    } else {
+        show(XENBUS_CONNECTED);
         look_at_page(); /* a request may have come before we bound, and its event was lost */
+    }
 }
 
 /* A frontend that has died or resumed begins anew, and may not have closed. */

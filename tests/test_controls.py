@@ -64,6 +64,10 @@ CONTROLS: dict[str, tuple[str, str]] = {
         "Closed before the new nodes",
     ),
     "coming-back.unknown-request/connected": (_SERVED, "SUBMIT after the backend is Connected"),
+    "coming-back.looks-first/connected": (
+        _ONE_ANSWER,
+        "Initialised until the backend is Connected",
+    ),
     "coming-back.rings/free-page": (_INITIALISED, "Initialised until the backend is Connected"),
     "coming-back.rings/answer": (_INITIALISED, "Initialised until the backend is Connected"),
     "coming-back.through-closed/connected": (

@@ -211,9 +211,21 @@ def test_what_a_backend_finds_with_a_connected_frontend(
     found: State, asked: list[Operation]
 ) -> None:
     """A request of an earlier time is not run; an answer may still lack its event."""
-    looking = replace(CONNECTED, step=BackendStep.LOOK, unknown=True)
-    driven = drive(looking, [(Load(4, 1), bytes([found])), *((op, None) for op in asked)])
-    assert driven == CONNECTED
+    looking = replace(
+        CONNECTED, step=BackendStep.LOOK_FIRST, shown=XenbusState.INIT_WAIT, late=True
+    )
+    steps = [(Load(4, 1), bytes([found])), (state_of(BE, 4), None)]
+    assert drive(looking, [*steps, *((op, None) for op in asked)]) == CONNECTED
+
+
+def test_a_request_that_comes_after_the_first_look_runs() -> None:
+    """A backend that comes late has looked before it is Connected, and its event tells it."""
+    looking = replace(
+        CONNECTED, step=BackendStep.LOOK_FIRST, shown=XenbusState.INIT_WAIT, late=True
+    )
+    steps = [(Load(4, 1), b"\x00"), (state_of(BE, 4), None)]
+    ringing = drive(looking, steps).event()
+    assert drive(ringing, [(Notify(), None), (Load(4, 1), b"\x01")]).operation == Load(0, 8)
 
 
 def test_a_command_of_a_lost_connection_ends_for_nobody() -> None:

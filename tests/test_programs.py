@@ -79,6 +79,13 @@ def test_a_backend_connects() -> None:
     assert drive(Backend(), UP + READY + JOINED + LOOKED) == AT_REST
 
 
+def test_a_backend_that_comes_late_looks_before_it_is_connected() -> None:
+    """To a frontend that is Connected already; and it sends an event."""
+    ready = [(READY[0][0], "4"), *READY[1:]]
+    joined = [*JOINED[:2], *LOOKED, JOINED[2], (Notify(), None)]
+    assert drive(Backend(), [*UP, *ready, *joined]) == AT_REST
+
+
 @pytest.mark.parametrize("state", ["1", "6", None])
 def test_a_backend_waits_for_a_frontend(state: str | None) -> None:
     """Until it is ready; whether the device is to stay is looked at as well."""

@@ -164,13 +164,37 @@ def test_a_backend_that_closes_need_not_offer_the_device() -> None:
 
 @pytest.mark.parametrize("evidence", [EXACT, BARE], ids=["grants", "no grants"])
 def test_a_request_of_another_time_is_found_without_grants_too(evidence: Any) -> None:
-    """Where the hypervisor tells nothing, the backend's Connected is the moment."""
-    met = [*CONNECTED[:6], node(FE, "state", "4"), *request(), *CONNECTED[7:10]]
+    """Where the hypervisor tells nothing, the frontend's Connected is the moment."""
+    met = [*CONNECTED[:6], *request(), node(FE, "state", "4"), *CONNECTED[7:10]]
     seen = [e for e in met if evidence is EXACT or not isinstance(e, trace.Map | trace.Bind)]
     clause = "coming-back.unknown-request"
     refused = [looks(BE, 1), writes(BE, 0), rings(BE), looks(FE, 0)]
     assert judged(BE, clause, *seen, *answer(), evidence=evidence) is Verdict.BROKEN
     assert judged(BE, clause, *seen, *refused, evidence=evidence) is Verdict.KEPT
+
+
+@pytest.mark.parametrize("evidence", [EXACT, BARE], ids=["grants", "no grants"])
+def test_a_request_that_comes_with_the_backend_may_run(evidence: Any) -> None:
+    """After the page is mapped, or may have been: the backend may have looked by then."""
+    first, last = [*CONNECTED[:6], node(FE, "state", "4"), *CONNECTED[7:9]], CONNECTED[9:10]
+    met = [*first, looks(BE, 0), *request(), *last]
+    seen = [e for e in met if evidence is EXACT or not isinstance(e, trace.Map | trace.Bind)]
+    verdict = judged(BE, "coming-back.unknown-request", *seen, *answer(), evidence=evidence)
+    assert verdict is Verdict.NOT_EXERCISED
+
+
+@pytest.mark.parametrize("evidence", [EXACT, BARE], ids=["loads", "no loads"])
+@pytest.mark.parametrize("when", [None, "before map", "after map", "after Connected"])
+def test_a_backend_that_comes_late_looks_first(when: str | None, evidence: Any) -> None:
+    """Between the map and its own Connected; what is loaded elsewhere does not count."""
+    look = [looks(BE, 0)]
+    late = [*CONNECTED[:6], node(FE, "state", "4")]
+    late += look if when == "before map" else []
+    late += [*CONNECTED[7:9], *(look if when == "after map" else [])]
+    late += [*CONNECTED[9:10], *(look if when == "after Connected" else [])]
+    found = judged(BE, "coming-back.looks-first", *late, evidence=evidence)
+    kept = Verdict.KEPT if when == "after map" else Verdict.BROKEN
+    assert found is (kept if evidence is EXACT else Verdict.NOT_OBSERVABLE)
 
 
 @pytest.mark.parametrize("granted", [False, True], ids=["unseen", "seen"])

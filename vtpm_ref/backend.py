@@ -7,6 +7,7 @@ with the result.  A backend value never changes; ``after`` and the inputs
 (``event``, ``changed``, ``completed``, ``close``, ``reopen``) return the next.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self
@@ -50,6 +51,7 @@ class Step(Enum):
     READ_PORT = "read the port"
     MAP = "map the page"
     BIND = "bind the port"
+    LOOK_FIRST = "look for a request that a predecessor has left"
     CONNECTED = "become Connected"
     CHECK_GREF = "read the grant reference again"
     CHECK_PORT = "read the port again"
@@ -90,7 +92,8 @@ class Backend(Machine):
     :param shown: the state that it has written last.
     :param gref: the grant reference that it has mapped, 0 while not connected.
     :param remote: the frontend's port that its own ``port`` is bound to.
-    :param unknown: what is in the page was put there before it came.
+    :param late: its frontend was Connected before it came.
+    :param left: there was a request in the page then; nobody knows how far it had come.
     :param header: the request's header, sampled once.
     :param response: what to answer, ``None`` while the TPM works.
     :param done: whether the TPM has come to an end.
@@ -111,7 +114,8 @@ class Backend(Machine):
     gref: int = 0
     remote: int = 0
     port: int = 0
-    unknown: bool = False
+    late: bool = False
+    left: bool = False
     header: Header = Header()
     packet: bytes = b""
     response: bytes | None = None
@@ -219,8 +223,7 @@ class Backend(Machine):
                 return self._go(Step.CHECK_GREF)
             if self.shown is XenbusState.CLOSED:
                 return self._go(Step.READ_ONLINE)  # it offers the device anew, if it is to stay
-            unknown = state == XenbusState.CONNECTED
-            return replace(self, step=Step.READ_FEATURE, unknown=unknown)
+            return replace(self, step=Step.READ_FEATURE, late=state == XenbusState.CONNECTED)
         if text is not None and state not in FRONTEND_GONE:
             return self._resume()
         return self._let_go() if self.gref else self._go(Step.READ_ONLINE)
@@ -267,7 +270,13 @@ class Backend(Machine):
     def _bound(self, port: int | None) -> Self:
         if port is None:
             return self._go(Step.UNMAP)
-        return replace(self, step=Step.CONNECTED, port=port)
+        return replace(self, step=Step.LOOK_FIRST if self.late else Step.CONNECTED, port=port)
+
+    def _begin(self) -> Self:
+        """Look for a request; one that was left gets IDLE, and a frontend that waits an event."""
+        if not self.late:
+            return self._go(Step.LOOK)
+        return replace(self, step=Step.PUT_IDLE if self.left else Step.RING, late=False, left=False)
 
     def _fail(self) -> Self:
         return replace(self, step=Step.CLOSED, gref=0)
@@ -287,13 +296,10 @@ class Backend(Machine):
     # One request.
 
     def _see_state(self, raw: bytes) -> Self:
-        after = replace(self, unseen_event=False, unknown=False)
-        if raw[0] == State.CANCEL or (raw[0] == State.SUBMIT and self.unknown):
+        after = replace(self, unseen_event=False)
+        if raw[0] == State.CANCEL:
             return after._go(Step.PUT_IDLE)
-        if raw[0] == State.SUBMIT:
-            return after._go(Step.SAMPLE)
-        # An answer that is there already may have been left without its event.
-        return after._go(Step.RING) if self.unknown else after._rest()
+        return after._go(Step.SAMPLE) if raw[0] == State.SUBMIT else after._rest()
 
     def _see_header(self, raw: bytes) -> Self:
         header = Header.unpack(raw)
@@ -337,6 +343,11 @@ class Backend(Machine):
         return len(self.response or b"").to_bytes(page.LENGTH.size, "little")
 
 
+def _becomes(state: XenbusState, after: Callable[[Backend], Backend]) -> Row:
+    """A row that writes ``state``, and goes on with ``after``."""
+    return lambda be: be._become(state), lambda be, _: after(be._shows(state))
+
+
 _PROGRAM: dict[Step, Row] = {
     Step.WATCH: (lambda be: WatchNode(be._peers("state")), then(Step.WATCH_ONLINE)),
     Step.WATCH_ONLINE: (lambda be: WatchNode(be._own("online")), then(Step.FEATURE)),
@@ -344,10 +355,7 @@ _PROGRAM: dict[Step, Row] = {
         lambda be: be._write("feature-protocol-v2", FEATURE_VALUE),
         then(Step.INIT_WAIT),
     ),
-    Step.INIT_WAIT: (
-        lambda be: be._become(XenbusState.INIT_WAIT),
-        lambda be, _: be._shows(XenbusState.INIT_WAIT)._go(Step.READ_FRONTEND),
-    ),
+    Step.INIT_WAIT: _becomes(XenbusState.INIT_WAIT, lambda be: be._go(Step.READ_FRONTEND)),
     Step.READ_FRONTEND: (lambda be: be._read_peer("state"), Backend._see_frontend),
     Step.READ_ONLINE: (lambda be: ReadNode(be._own("online")), Backend._see_online),
     Step.READ_FEATURE: (lambda be: be._read_peer("feature-protocol-v2"), Backend._see_feature),
@@ -355,10 +363,13 @@ _PROGRAM: dict[Step, Row] = {
     Step.READ_PORT: (lambda be: be._read_peer("event-channel"), Backend._see_port),
     Step.MAP: (lambda be: Map(be.place.frontend_id, be.gref), Backend._mapped),
     Step.BIND: (lambda be: Bind(be.place.frontend_id, be.remote), Backend._bound),
-    Step.CONNECTED: (
-        lambda be: be._become(XenbusState.CONNECTED),
-        lambda be, _: be._shows(XenbusState.CONNECTED)._go(Step.LOOK),
+    Step.LOOK_FIRST: (
+        lambda be: load_state(),
+        lambda be, raw: replace(
+            be, step=Step.CONNECTED, left=raw[0] in (State.SUBMIT, State.CANCEL)
+        ),
     ),
+    Step.CONNECTED: _becomes(XenbusState.CONNECTED, Backend._begin),
     Step.CHECK_GREF: (
         lambda be: be._read_peer("ring-ref"),
         lambda be, text: be._check(text, be.gref, Step.CHECK_PORT),
@@ -367,14 +378,8 @@ _PROGRAM: dict[Step, Row] = {
         lambda be: be._read_peer("event-channel"),
         lambda be, text: be._check(text, be.remote, Step.READ_ONLINE),
     ),
-    Step.CLOSING: (
-        lambda be: be._become(XenbusState.CLOSING),
-        lambda be, _: be._shows(XenbusState.CLOSING)._resume(),
-    ),
-    Step.CLOSED: (
-        lambda be: be._become(XenbusState.CLOSED),
-        lambda be, _: be._shows(XenbusState.CLOSED)._wait_frontend(),
-    ),
+    Step.CLOSING: _becomes(XenbusState.CLOSING, Backend._resume),
+    Step.CLOSED: _becomes(XenbusState.CLOSED, Backend._wait_frontend),
     Step.STOP: (lambda be: Abort(), then(Step.UNBIND)),
     Step.UNBIND: (lambda be: Unbind(be.port), then(Step.UNMAP)),
     Step.UNMAP: (lambda be: Unmap(be.gref), lambda be, _: be._unmapped()),

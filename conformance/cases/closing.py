@@ -209,6 +209,17 @@ def _unknown_request(t: FrontendTester) -> None:
     t.fence()
 
 
+@backend_case("coming-back.looks-first/connected")
+def _new_request(t: FrontendTester) -> None:
+    """A frontend that is Connected already submits as soon as the backend is."""
+    t.publish()
+    t.set_state(XenbusState.CONNECTED)
+    t.wait_connected()
+    t.stimulus()
+    t.exchange(get_random(t.family))
+    t.fence()
+
+
 @backend_case("coming-back.rings/free-page", State.IDLE)
 @backend_case("coming-back.rings/answer", State.FINISH)
 def _waiting_frontend(t: FrontendTester, state: State) -> None:

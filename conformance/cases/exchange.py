@@ -9,6 +9,7 @@ from conformance.tester import (
     random_bytes,
     resized,
 )
+from vtpm_ref.packet import Family
 
 
 @backend_case("exchange.response-before-state/three-exchanges")
@@ -32,6 +33,16 @@ def _request_of(t: FrontendTester, size: int) -> None:
     t.prepare()
     t.stimulus()
     t.exchange(resized(get_random(t.family), size))
+    t.fence()
+
+
+@backend_case("exchange.answered/other-family")
+def _other_family(t: FrontendTester) -> None:
+    """A command of the other family of TPMs, as a frontend sends to find out which it has."""
+    t.prepare()
+    t.stimulus()
+    other = Family.TPM12 if t.family is Family.TPM20 else Family.TPM20
+    t.exchange(get_random(other))
     t.fence()
 
 

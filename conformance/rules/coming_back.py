@@ -15,6 +15,7 @@ from conformance.rules.ends import (
 )
 from conformance.rules.states import name_of
 from conformance.tester.commands import clock
+from vtpm_ref import page
 from vtpm_ref.packet import Family
 from vtpm_ref.states import BACKEND, FRONTEND, IDLE, SUBMIT, Role
 from vtpm_ref.steps import parse_number
@@ -153,15 +154,22 @@ class UnknownRequest(Nodes):
     def begin(self) -> None:
         self._unknown: Request | None = None
 
+        # Where nobody sees it map the page, it may look as soon as both nodes stand so.
+        self._unseen = self.scene.evidence(BACKEND, "grants") != "exact"
+
     def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
         if by is BACKEND and ok and self.backend_state != CONNECTED:
-            self._connects()
+            self._comes()
 
     def shows(self, state: str) -> None:
-        if state == CONNECTED and self.scene.last_answer is None:
-            self._connects()
+        if self._unseen and state == INIT_WAIT:
+            self._comes()
 
-    def _connects(self) -> None:
+    def peer_shows(self, state: str) -> None:
+        if self._unseen and state == CONNECTED and self.backend_state == INIT_WAIT:
+            self._comes()
+
+    def _comes(self) -> None:
         asked = self.frontend_state == CONNECTED and self.scene.state == SUBMIT
         self._unknown = self.scene.request if asked else None
 
@@ -174,6 +182,25 @@ class UnknownRequest(Nodes):
         if self._unknown is not None and silence.awaited == "an answer":
             self._unknown = None
             self.broken("IDLE", f"state stayed {name_of(self.scene.state)}")
+
+
+@rule("coming-back.looks-first", "loads", "grants", "nodes")
+class LooksFirst(Nodes):
+    """A backend that cannot tell a request that was left from one that comes now."""
+
+    def begin(self) -> None:
+        self._looked = False
+
+    def on_mapped(self, by: Role, ok: bool, gref: int) -> None:
+        self._looked = self._looked and by is not BACKEND
+
+    def on_load(self, by: Role, at: int, data: bytes) -> None:
+        covers = at <= page.STATE.offset < at + len(data)
+        self._looked = self._looked or (by is BACKEND and covers)
+
+    def shows(self, state: str) -> None:
+        if state == CONNECTED and self.frontend_state == CONNECTED and self.can_pass:
+            self.check(self._looked, "a load of the page's state before it", "state 4, and none")
 
 
 @rule("coming-back.rings", "events", "nodes")

@@ -220,19 +220,37 @@ class ChecksPageOnly(BackendAnimal):
 class RunsUnknownRequest(BackendAnimal):
     """Runs the request that it finds in the page of a Connected frontend (mini-os tpmback)."""
 
+    def then_connected(self, result: None) -> Backend:
+        return replace(self, left=False, unseen_event=True).usual(result)
+
+
+@animal("coming-back.looks-first")
+class LooksOnlyAfterwards(BackendAnimal):
+    """Connects, and then takes the request that it finds for one that was left."""
+
+    def then_bind(self, port: int | None) -> Backend:
+        after = self.usual(port)
+        return after._go(Step.CONNECTED) if port is not None else after
+
+    def then_connected(self, result: None) -> Backend:
+        after = self._shows(XenbusState.CONNECTED)
+        return replace(after._go(Step.LOOK), memory=int(self.late), late=False)
+
     def then_look(self, raw: bytes) -> Backend:
-        known = replace(self, unknown=False) if raw[0] == State.SUBMIT else self
-        return super(BackendAnimal, known).after(raw)
+        if not self.memory:
+            return self.usual(raw)
+        left = raw[0] in (State.SUBMIT, State.CANCEL)
+        after = replace(self, memory=0, unseen_event=False)
+        return after._go(Step.PUT_IDLE if left else Step.RING)
 
 
 @animal("coming-back.rings")
 class ComesSilently(BackendAnimal):
     """Connects to a frontend that waits, and sends no event."""
 
-    def then_look(self, raw: bytes) -> Backend:
-        if self.unknown and raw[0] in (State.IDLE, State.FINISH):
-            return replace(self, unseen_event=False, unknown=False)._rest()
-        return self.usual(raw)
+    def then_connected(self, result: None) -> Backend:
+        after = self.usual(result)
+        return after._rest() if after.step is Step.RING else after
 
 
 class _ResetByAbort(StandIn):

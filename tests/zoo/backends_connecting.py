@@ -90,6 +90,11 @@ class SkipsInitWait(BackendAnimal):
         return replace(self, step=Step.READ_FRONTEND, shown=XenbusState.INIT_WAIT)
 
 
+def _connected_before(after: Backend) -> Backend:
+    """``after``, but it has written Connected already."""
+    return after._begin() if after.step is Step.CONNECTED else after
+
+
 @animal(
     "connecting.map-before-connected",
     "closing.init-wait",
@@ -105,7 +110,10 @@ class ConnectedBeforeMap(BackendAnimal):
         return self._shows(XenbusState.CONNECTED)._go(Step.MAP)
 
     def then_bind(self, port: int | None) -> Backend:
-        return replace(self.usual(port), step=Step.LOOK)
+        return _connected_before(self.usual(port))
+
+    def then_look_first(self, raw: bytes) -> Backend:
+        return _connected_before(self.usual(raw))
 
 
 @animal(
@@ -123,7 +131,10 @@ class ConnectedBeforeBind(BackendAnimal):
         return self._shows(XenbusState.CONNECTED)._go(Step.BIND)
 
     def then_bind(self, port: int | None) -> Backend:
-        return replace(self.usual(port), step=Step.LOOK)
+        return _connected_before(self.usual(port))
+
+    def then_look_first(self, raw: bytes) -> Backend:
+        return _connected_before(self.usual(raw))
 
 
 @animal("connecting.backend-connects")
@@ -182,7 +193,7 @@ class ServesOnlyConnected(BackendAnimal):
     """Takes no request before the frontend is Connected."""
 
     def then_look(self, raw: bytes) -> Backend:
-        if raw[0] == State.SUBMIT and not self.unknown:
+        if raw[0] == State.SUBMIT:
             return replace(self, step=Step.READ_FRONTEND, unseen_event=False, memory=1)
         return self.usual(raw)
 

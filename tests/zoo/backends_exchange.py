@@ -9,6 +9,7 @@ from typing import Self
 from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref import page
 from vtpm_ref.backend import Backend, Step
+from vtpm_ref.packet import TAGS, is_well_formed
 from vtpm_ref.page import Header
 from vtpm_ref.states import State
 from vtpm_ref.steps import Load, Notify, Operation, Store, store_state
@@ -191,3 +192,12 @@ class ListLengthTwice(BackendAnimal):
             return replace(self, step=Step.PUT_LENGTH, memory=0)
         header = replace(self.header, nr_extra_pages=raw[0])
         return replace(self, header=header, memory=1)
+
+
+@animal("exchange.answered")
+class KnowsOneFamily(BackendAnimal):
+    """Leaves a command of the other family of TPMs alone."""
+
+    def then_fetch(self, raw: bytes) -> Backend:
+        known = int.from_bytes(raw[:2], "big") in TAGS[self.family].requests
+        return self.usual(raw) if known or not is_well_formed(raw) else self._rest()

@@ -128,7 +128,7 @@ class ClearsOnEvent(BackendAnimal):
     """Takes an event in FINISH for an acknowledgement, and clears the response."""
 
     def then_look(self, raw: bytes) -> Backend:
-        if raw[0] == State.FINISH and not self.unknown:
+        if raw[0] == State.FINISH:
             return replace(self, step=Step.PUT_PACKET, unseen_event=False, memory=1)
         return self.usual(raw)
 
