@@ -46,7 +46,7 @@ def test_a_checklist_shows_the_sentence_and_the_status(plain: Path) -> None:
     text = (plain / "checklist-backend.txt").read_text(encoding="utf-8")
     assert (
         '* The backend MUST NOT write any value but IDLE and FINISH to "state".\n\n'
-        '  "states.backend-writes" \u00b7 stated\n'
+        '  "states.backend-writes" \u00b7 practice\n'
     ) in text
     assert "states.frontend-writes" not in text
 

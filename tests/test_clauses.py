@@ -57,8 +57,9 @@ def test_a_clause_of_the_pages_is_read_whole() -> None:
         id="states.backend-writes",
         level="MUST NOT",
         role="backend",
-        status="stated",
-        source="tpmif.h, comment on `enum tpmif_state`",
+        status="practice",
+        source='tpmif.h, comment on `enum tpmif_state`, which says "should only";'
+        " practice of mini-os tpmback",
         text="The backend MUST NOT write any value but IDLE and FINISH to `state`.",
         page="states",
         line=clause.line,
