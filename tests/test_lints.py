@@ -3,6 +3,7 @@
 The lints of the pages: each finds its fault, and leaves the control beside it alone.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,37 @@ def test_a_clause_with_what_it_owes_is_left_alone(status: str, below: str) -> No
     assert lints.rationale("one", page, {"page.size": clause(status=status)}) == []
 
 
+# Agreement
+
+
+AGREED = [
+    "practice of all implementations",
+    "no text; practice of all frontends",
+    "tpmif.h for one half; all deployed peers do the other",
+    "Every backend does it",
+]
+
+
+@pytest.mark.parametrize("source", AGREED)
+def test_what_all_do_is_not_settled_here(source: str) -> None:
+    settled = replace(clause(status="settled"), source=source)
+    assert lints.agreement({"page.size": settled})[0].what.startswith(
+        "clause page.size is settled and its source says"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "source"),
+    [
+        *((status, AGREED[0]) for status in ("stated", "practice", "corrects", "proposed")),
+        ("settled", "no text; Linux does it, mini-os tpmfront does not"),
+        ("settled", "De Graaf 2013: each request yields exactly one response"),
+    ],
+)
+def test_what_all_do_may_be_said_elsewhere(status: str, source: str) -> None:
+    assert lints.agreement({"page.size": replace(clause(status=status), source=source)}) == []
+
+
 # Written by hand
 
 
@@ -272,11 +304,14 @@ def test_a_field_that_the_two_read_differently_is_found() -> None:
 def test_every_fault_in_a_copy_of_the_pages_stops_the_build(tmp_path: Path) -> None:
     pages = copy_of_pages(tmp_path)
     invented = GOOD_CLAUSE.replace("page.size", "packet.invented").replace("stated", "settled")
+    agreed = GOOD_CLAUSE.replace("page.size", "nodes.agreed").replace("stated", "settled")
+    agreed = agreed.replace("tpmif.h", "practice of all frontends")
     lines = {
         "keyword": spoil(pages / "exchange.md", "The backend MUST hurry."),
         "table": spoil(pages / "states.md", "| old state | x |\n|-|-|\n| a | b |"),
         "box": spoil(pages / "adapter.md", "```text\n+--+\n```"),
         "invented": spoil(pages / "packets.md", invented),
+        "agreed": spoil(pages / "nodes.md", agreed),
         "hidden": spoil(
             pages / "connecting.md",
             f"<!--\n{GOOD_CLAUSE.replace('page.size', 'connecting.hidden')}-->",
@@ -290,6 +325,7 @@ def test_every_fault_in_a_copy_of_the_pages_stops_the_build(tmp_path: Path) -> N
         f"states.md:{lines['table']}: WARNING: table with header 'old state | x' written by hand",
         f"adapter.md:{lines['box'] + 1}: WARNING: drawing '+--+' written by hand; use page-layout",
         f"packets.md:{lines['invented']}: WARNING: clause packet.invented is settled and has no",
+        f"nodes.md:{lines['agreed']}: WARNING: clause nodes.agreed is settled and its source says",
         f"packets.md:{lines['invented']}: WARNING: clause packet.invented has no rule and case",
         f"connecting.md:{lines['hidden'] + 1}: WARNING: clause connecting.hidden is seen by the",
     ):

@@ -40,6 +40,7 @@ def problems(domain: ClauseDomain, pages: Iterable[tuple[str, Path]]) -> Iterato
         yield from lints.keywords(page, parts)
         yield from lints.rationale(page, parts, read)
         yield from lints.hand_made(page, parts)
+    yield from lints.agreement(read)
     yield from lints.checked(read, rules, cases)
     yield from lints.citations(read, _cells(), _texts(states.__file__))
     yield from lints.citations(read, _steps(), _texts(xenbus.__file__))

@@ -18,6 +18,13 @@ KEYWORDS_ALLOWED = ("introduction", "How rules are written")
 #: The parts of the rationale that a clause owes which no public text backs.
 RATIONALE = ("Why.", "Alternatives.", "Deployed peers.")
 
+#: How a source says that deployed implementations agree.
+AGREEMENT = re.compile(
+    r"\bpractice of (?:all|each|every)\b"
+    r"|\b(?:all|each|every)(?: deployed)? (?:implementation|frontend|backend|peer)s?\b",
+    re.I,
+)
+
 #: Words that a header cell has only in a table which the model can make.
 MODEL_HEADERS = re.compile(
     r"\boffset\b|\b(?:old|new|next|from|to) state\b|\bwrites over\b|\bxenbus state\b", re.I
@@ -117,6 +124,20 @@ def rationale(page: str, parts: Sequence[Block], clauses: Mapping[str, Clause]) 
             what = f"clause {clause.id} is {clause.status} and has no {missing} under it"
             todo = "write the missing parts into the paragraphs below the clause"
             found.append(Problem(page, part.line, what, todo))
+    return found
+
+
+def agreement(clauses: Mapping[str, Clause]) -> list[Problem]:
+    """
+    What all deployed implementations do has not been decided here.
+    """
+    found = []
+    for clause in clauses.values():
+        said = AGREEMENT.search(clause.source)
+        if said and clause.status == "settled":
+            what = f"clause {clause.id} is settled and its source says {said[0]!r}"
+            todo = "give it the status practice, or name in the source who does otherwise"
+            found.append(Problem(clause.page, clause.line, what, todo))
     return found
 
 
