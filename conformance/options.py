@@ -151,7 +151,7 @@ def _selection(parser: argparse.ArgumentParser) -> None:
         type=_words,
         default=[],
         metavar="STATUS[,...]",
-        help="only clauses of this status; 'stated,practice' asks whether"
+        help="only clauses of this status; 'stated,practice,corrects' asks whether"
         " the target works with deployed peers",
     )
 

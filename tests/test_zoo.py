@@ -17,6 +17,7 @@ from conformance.judge import Judgement, Verdict
 from conformance.links.memory import EVIDENCE, MemoryLink
 from conformance.rules import RULES
 from conformance.run import Subject, judge_file, play
+from conformance.select import select
 from conformance.targets import Target, libtpms, reference, swtpm
 from tests.zoo import ANIMALS
 from vtpm_ref.packet import Family
@@ -205,6 +206,54 @@ def test_the_reference_with_a_real_tpm_keeps_every_clause(target: str, tmp_path:
 def rules_for(role: Role) -> list[str]:
     known = clauses.load()
     return [clause for clause in RULES if known[clause].role in ("both", role.value)]
+
+
+#: Animals that a deployed peer cannot work with, and the peer; by the statuses that ask for it.
+STRANGERS = {
+    ("stated", "practice"): {
+        "OnlyToInitialised": "mini-os tpmfront is never Initialised",
+        "OnlyToConnected": "Linux waits for its first answer while it is Initialised",
+        "RestsWhenConnected": "Linux's first request is in the page by then",
+        "ServesOnlyConnected": "Linux is Connected when its first requests have been answered",
+        "BackendFeatureTwo": "mini-os tpmfront takes 1 only",
+        "ServesOnce": "the kernel comes after pv-grub",
+        "ResetsTpm": "the kernel relies on what pv-grub has measured",
+        "AnswersWithoutEvent": "mini-os tpmfront and Linux of 2013 sleep",
+        "FinishBeforeLength": "Linux polls",
+        "StoresWholeHeader": "Linux looks for the response where nr_extra_pages says",
+        "CountsOneMore": "Linux compares the two lengths",
+        "StoresNoLength": "Linux compares the two lengths",
+        "ResponseAt16": "all look at 8",
+        "OneBehind": "none can tell whose response it is",
+        "IgnoresCancel": "Linux sends nothing before it is answered",
+        "FrontendFeatureTwo": "mini-os tpmback takes 1 only",
+        "InitialisedBeforeNodes": "mini-os tpmback reads them then, and closes",
+        "ReferenceInHexadecimal": "mini-os tpmback reads a 0",
+        "PublishesOtherPage": "mini-os tpmback cannot map it",
+        "KeepsOldNodes": "mini-os tpmback cannot map what is gone",
+        "SubmitsWithoutEvent": "mini-os tpmback sleeps",
+        "SubmitsTooLong": "mini-os tpmback does not answer",
+        "FrontendLengthBigEndian": "mini-os tpmback reads a length that does not fit",
+        "TakesFrom16": "mini-os tpmback stores at 8",
+        "TakesAtOnce": "mini-os tpmback has not answered yet",
+        "WaitsOnIdle": "mini-os tpmback answers a CANCEL so",
+    },
+    ("stated", "practice", "corrects"): {"RequestAt16": "mini-os tpmback looks at 8"},
+}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "name"),
+    [(statuses, name) for statuses, names in STRANGERS.items() for name in names],
+)
+def test_who_cannot_work_with_a_deployed_peer_fails_without_what_is_settled_here(
+    statuses: tuple[str, ...], name: str, visit: Callable[[str], Visit]
+) -> None:
+    chosen = select([ANIMALS[name].role], statuses=statuses)
+    played = {case.id for case in chosen.cases}
+    required = {clause.id for clause in chosen.clauses if clause.level.startswith("MUST")}
+    shown = {clause for clause, cases in visit(name).found.items() if played.intersection(cases)}
+    assert shown & required
 
 
 def test_every_observable_clause_has_an_animal_of_each_role_that_it_binds() -> None:
