@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.stepping import BE, FE, REQUEST, RESPONSE, drive, state_of
+from tests.stepping import BE, FE, REQUEST, RESPONSE, Steps, drive, state_of
 from vtpm_ref.backend import Backend
 from vtpm_ref.backend import Step as BackendStep
 from vtpm_ref.frontend import Frontend
@@ -214,7 +214,7 @@ def test_what_a_backend_finds_with_a_connected_frontend(
     looking = replace(
         CONNECTED, step=BackendStep.LOOK_FIRST, shown=XenbusState.INIT_WAIT, late=True
     )
-    steps = [(Load(4, 1), bytes([found])), (state_of(BE, 4), None)]
+    steps: Steps = [(Load(4, 1), bytes([found])), (state_of(BE, 4), None)]
     assert drive(looking, [*steps, *((op, None) for op in asked)]) == CONNECTED
 
 
@@ -223,7 +223,7 @@ def test_a_request_that_comes_after_the_first_look_runs() -> None:
     looking = replace(
         CONNECTED, step=BackendStep.LOOK_FIRST, shown=XenbusState.INIT_WAIT, late=True
     )
-    steps = [(Load(4, 1), b"\x00"), (state_of(BE, 4), None)]
+    steps: Steps = [(Load(4, 1), b"\x00"), (state_of(BE, 4), None)]
     ringing = drive(looking, steps).event()
     assert drive(ringing, [(Notify(), None), (Load(4, 1), b"\x01")]).operation == Load(0, 8)
 
