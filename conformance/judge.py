@@ -13,8 +13,10 @@ from typing import Any
 
 from conformance import clauses, trace
 from conformance.errors import TraceError
+from conformance.messages import Request
 from conformance.rules import RULES, Finding, Rule
 from conformance.scene import Scene
+from conformance.tester.commands import is_slow
 from conformance.trace import TraceReader
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -134,6 +136,8 @@ class Judge:
         self._case_findings: list[Finding] = []
         self._trouble = ""
         self._spoilt = False
+        self._works_long = False
+        self._waited = ""
         self._note = ""
         self._phase = ""
         self._handlers: dict[type, Callable[[Any], None]] = {}
@@ -151,6 +155,7 @@ class Judge:
         scene = Scene(self._header, place, self.scenes)
         if scene is not self.scenes[0]:
             scene.family, scene.phase = self.scenes[0].family, self.scenes[0].phase
+        scene.listen("request", self._asked)
         known = clauses.load()
         self._rules += [
             RULES[clause](scene, role, lambda: self.line)
@@ -232,6 +237,8 @@ class Judge:
         result.findings += [(path, finding) for finding in fresh]
         if self._spoilt and not result.breaches:
             result.unclear = f"trouble with the adapter: {self._trouble}"
+        elif self._waited and not result.breaches:
+            result.unclear = self._waited
 
     def _enter(self, event: trace.Phase) -> None:
         self._feed_all(event)
@@ -249,7 +256,22 @@ class Judge:
         self._trouble = self._trouble or event.what
         self._spoilt = self._spoilt or self._phase != "end"  # afterwards the case is played
 
+    def _asked(self, request: Request) -> None:
+        self._works_long |= request.well_formed and is_slow(request.packet)
+
+    def _may_still_come(self, event: trace.Silence) -> bool:
+        """Whether the answer that did not come may wait for a TPM, which takes its time."""
+        request = self.scenes[event.c].request
+        run = request is not None and request.well_formed and event.awaited == "an answer"
+        return run and self._works_long and not event.certain
+
     def _silence(self, event: trace.Silence) -> None:
+        if self._may_still_come(event):
+            self._waited = (
+                f"no answer within {event.seconds:g} s, while the TPM may be at work on a command"
+                " that takes long; --timeout-multiplier waits longer"
+            )
+            return
         self.scenes[event.c].feed(event)
         if self._phase in ("stimulus", "fence") and event.awaited in OWED:
             how = "and rests" if event.certain else f"within {event.seconds:g} s"

@@ -2,16 +2,23 @@
 """A real TPM behind the reference backend: libtpms, both families, and a cancel that works."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from conformance import engine
 from conformance.errors import AdapterError
 from conformance.links.joint import Joint
-from conformance.targets import chip, libtpms
+from conformance.report.results import Exit
+from conformance.select import select
+from conformance.subjects import python_object
+from conformance.targets import Target, chip, libtpms
 from conformance.targets.libtpms import LibTpms
+from conformance.targets.reference import served_by
+from conformance.tester import is_slow
 from tests.tpm import (
     CANCELED,
     GET_RANDOM,
@@ -26,7 +33,8 @@ from tests.tpm import (
     states,
 )
 from vtpm_ref.packet import Family, build
-from vtpm_ref.states import State
+from vtpm_ref.states import Role, State
+from vtpm_ref.xenbus import Place
 
 MISSING = "not run: apt-get install libtpms0 tpm2-tools libtss2-tcti-cmd0"
 needs_libtpms = pytest.mark.skipif(bool(libtpms.available()), reason=MISSING)
@@ -105,11 +113,38 @@ def test_state_of_a_12_survives_close_and_open() -> None:
         assert code(run(tpm, read)) == 2
 
 
+class Slow(LibTpms):
+    """Takes its time for an RSA key, as hardware does, and cannot be stopped."""
+
+    def execute(self, packet: bytes, locality: int) -> bytes:
+        if is_slow(packet):
+            time.sleep(0.8)
+        return super().execute(packet, locality)
+
+
 @needs_libtpms
 def test_a_state_that_is_none_is_refused() -> None:
     with pytest.raises(AdapterError, match="libtpms does not start"):
         LibTpms(nvram={"permall": b"nonsense"})
     LibTpms().close()
+
+
+@needs_libtpms
+def test_a_slow_tpm_is_judged_as_any_other(tmp_path: Path) -> None:
+    """Four times as long as the limit for what every TPM does at once."""
+
+    given: list[Slow] = []
+
+    def make(place: Place) -> Target:
+        while given:
+            given.pop().close()
+        given.append(Slow())
+        return served_by(given[0], "slow", place)
+
+    subject = python_object(Role.BACKEND, "slow", make)
+    result = engine.run(subject, select([Role.BACKEND], ["*/in-command"]), tmp_path, scale=0.1)
+    given[0].close()
+    assert (result.exit_code, result.broken()) == (Exit.OK, [])
 
 
 @needs_libtpms

@@ -14,7 +14,9 @@ from conformance.judge import ClauseResult, Judge, Judgement, Verdict
 from conformance.links import memory, process
 from conformance.rules.base import KEEP, Finding
 from conformance.rules.exchange import TOLERATED_EVENTS
+from conformance.tester import slow
 from vtpm_ref import packet, page
+from vtpm_ref.packet import Family
 from vtpm_ref.states import Role, State
 from vtpm_ref.xenbus import Place
 
@@ -380,6 +382,26 @@ def test_silence_in_the_setup_breaks_nothing_by_itself() -> None:
 def test_a_well_formed_request_that_meets_silence_in_the_setup_is_not_answered() -> None:
     judgement = judge(BE, SETUP, *CONNECTED, *request(), silence("an answer"), case=CASE)
     assert judgement.broken == {"exchange.answered"}
+
+
+@pytest.mark.parametrize("certain", [False, True], ids=["a limit", "it rests"])
+@pytest.mark.parametrize("asked", [slow(Family.TPM20), slow(Family.TPM12), REQUEST])
+def test_a_tpm_that_takes_its_time_is_no_silence(asked: bytes, certain: bool) -> None:
+    """Nor for what may wait behind its command; only who rests has lost the request."""
+    case = "coming-back.served/in-command"
+    seen = [*CONNECTED, event(trace.Phase, name="stimulus"), *request(asked)]
+    left = [silence("an answer", certain=certain)]
+    found = judge(BE, *seen, *left, case=case)
+    lost = certain or asked == REQUEST
+    assert (found.broken == {"exchange.answered", "coming-back.served"}) == lost
+    assert (verdict(found, "coming-back.served") is Verdict.INCONCLUSIVE) == (not lost)
+
+
+def test_what_is_refused_waits_for_no_tpm() -> None:
+    """A request that cannot be run has its two seconds, whatever else is at work."""
+    seen = [*CONNECTED, *request(slow(Family.TPM20)), *answer(), *request(bytes(9))]
+    left = [silence("an answer", certain=False)]
+    assert judge(BE, *seen, *left).broken >= {"time.refusal-bound"}
 
 
 def test_a_missing_event_is_no_silence() -> None:

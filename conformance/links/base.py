@@ -42,6 +42,7 @@ class Link:
     :ivar connections: one for each frontend; there is always the first.
     :ivar results: outcome of each order that has one, by its number.
     :ivar exited: how the target ended, or ``None`` while it runs.
+    :ivar works_long: a command was submitted that a TPM may take long for.
     """
 
     #: Number of pages that can be granted.
@@ -58,6 +59,7 @@ class Link:
         self.can: frozenset[str] = frozenset()
         self.results: dict[int, Outcome] = {}
         self.exited: str | None = None
+        self.works_long = False
         self.connections: list[Connection] = []
         self.store_ = XenStore(self._observe)
         self._granted: dict[int, tuple[int, int]] = {}

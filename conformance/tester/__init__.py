@@ -11,6 +11,7 @@ from conformance.tester.base import Found, Tester
 from conformance.tester.commands import (
     clock,
     get_random,
+    is_slow,
     longest_command,
     longest_response,
     random_bytes,
@@ -26,6 +27,7 @@ __all__ = [
     "Tester",
     "clock",
     "get_random",
+    "is_slow",
     "longest_command",
     "longest_response",
     "random_bytes",

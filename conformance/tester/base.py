@@ -17,6 +17,8 @@ from vtpm_ref.xenbus import XenbusState
 
 #: Seconds, before the multiplier, for an answer to a command that every TPM does at once.
 ANSWER_LIMIT = 2.0
+#: The same while a command is, or may be, at work that a TPM takes long for.
+WORK_LIMIT = 30.0
 #: Seconds, before the multiplier, for an event whose state is in the page already.
 EVENT_LIMIT = 0.05
 #: Seconds, before the multiplier, for the steps of connecting.
@@ -141,6 +143,10 @@ class Tester:
         """Let the target go on as far as it does without an event."""
         self.connection.settle(ANSWER_LIMIT * self.scale)
 
+    def _answer_limit(self) -> float:
+        """Seconds, before the multiplier, for what is awaited now."""
+        return ANSWER_LIMIT
+
     def _found(self, state: int) -> Found:
         """What lies in the page, with its header, as a peer loads it."""
         header = Header.unpack(self.connection.load(0, page.HEADER_SIZE))
@@ -169,7 +175,7 @@ class Tester:
             connection.events = 0
             return ready(self.look())
 
-        limit = ANSWER_LIMIT * self.scale
+        limit = self._answer_limit() * self.scale
         if connection.wait(event_and_state, limit, "an event"):
             connection.sample()
             return connection.image[page.STATE.offset]

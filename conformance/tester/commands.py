@@ -14,6 +14,15 @@ def get_random(family: Family, count: int = 16) -> bytes:
     return packet.build(0xC1, 0x46, count.to_bytes(4, "big"))
 
 
+#: Ordinals of ``slow``: CreatePrimary of a 2.0, SelfTestFull of a 1.2.
+_SLOW = frozenset({0x131, 0x50})
+
+
+def is_slow(request: bytes) -> bool:
+    """Whether a TPM may take long for a request: seconds, or much longer."""
+    return int.from_bytes(request[6:10], "big") in _SLOW
+
+
 def slow(family: Family) -> bytes:
     """
     A command that a TPM takes long for, so that it can be met while it works.
