@@ -32,8 +32,8 @@ offset 16 and the packet at 16+4*nr_extra_pages. The structure below it is
 8 bytes long and ends in that list, so the list is at 8 and the packet at
 8+4*nr_extra_pages.
 
-That is also where the implementations look for them: Linux' xen-tpmfront
-and mini-os' tpmback have the packet at 8+4*nr_extra_pages, and mini-os'
+That is also where the implementations look for them: Linux's xen-tpmfront
+and mini-os's tpmback have the packet at 8+4*nr_extra_pages, and mini-os's
 tpmfront, which knows no extra pages, at 8. A driver written from the
 comment would work with none of them.
 
@@ -168,7 +168,7 @@ GPL-2.0, which is the default in docs/misc/; its first line says so.
 The same document as misc/vtpm-protocol, wrapped for a terminal.
 
 The name is an old one. Until Xen 4.9 docs/misc/vtpm.txt said how to set a
-vTPM up, which is now in xen-vtpm(7), and Linux' documentation still sends
+vTPM up, which is now in xen-vtpm(7), and Linux's documentation still sends
 its readers there.
 """,
             files=(File(f"docs/misc/{FORMATS['plain'].file}", "CC-BY-4.0", texts["plain"]),),
