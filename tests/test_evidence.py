@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
-The page that follows the catalogue: each item has its row, and each row leads somewhere.
+Where facts come from: the page that follows the catalogue, and what is called measured.
 """
 
+import json
 import re
 
 import pytest
 
 from conformance import clauses
-from tests.docs_support import SPEC
+from tests.docs_support import ROOT, SPEC
 
 #: How many items the catalogue has under each letter; written by hand from it.
 ITEMS = {
@@ -90,3 +91,39 @@ def test_a_defect_that_does_not_show_from_outside_names_its_evidence(item: str) 
     leads = rows()[item][1]
     shows = [name for name in CLAUSE.findall(leads) if not KNOWN[name].unobservable]
     assert shows or PAGE.search(leads) or "evidence: " in leads
+
+
+# What is called measured
+
+#: Clauses of a backend that tell something measured of a frontend, and whose verdict shows it.
+SHOWN_BY = {
+    "states.backend-fields": "robust.own-window",
+    "packet.response-header": "packet.response-checked",
+    "packet.response-length": "packet.response-checked",
+    "connecting.look-at-once": "connecting.submit-when-connected",
+}
+
+BELOW = re.compile(r"^```\{clause\} (\S+)\n(?:.*\n)*?```\n((?:(?!#|```\{clause\}).*\n)*)", re.M)
+
+
+def told_below() -> dict[str, str]:
+    """What each clause's page says below it, up to the next clause or heading."""
+    pages = [page.read_text(encoding="utf-8") for page in SPEC.glob("*.md")]
+    return {name: text for page in pages for name, text in BELOW.findall(page)}
+
+
+def test_what_is_told_below_a_clause_is_found() -> None:
+    assert set(told_below()) == set(KNOWN)
+
+
+def test_what_is_called_measured_below_a_clause_has_a_verdict() -> None:
+    """Kept or broken in a result that is in the tree; what was only seen is called observed."""
+    decided = set()
+    for path in (ROOT / "conformance" / "results").glob("*.json"):
+        verdicts = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+        decided |= {name for name, verdict in verdicts.items() if verdict in {"kept", "broken"}}
+    measured = [
+        name for name, text in told_below().items() if "Measured on" in " ".join(text.split())
+    ]
+    assert measured
+    assert [name for name in measured if SHOWN_BY.get(name, name) not in decided] == []
