@@ -258,7 +258,8 @@ def listed(judge: Judge, *arguments: str) -> set[str]:
 
 
 def test_selection(judge: Judge) -> None:
-    tag = {"packet.response-tag/response", "packet.response-tag/unknown-ordinal"}
+    slugs = ("response", "unknown-ordinal", "auth1", "auth2")
+    tag = {f"packet.response-tag/{slug}" for slug in slugs}
     assert listed(judge, "packet.response-tag") == tag
     assert listed(judge, TAG) == {TAG}
     assert listed(judge, "*/unknown-ordinal") == {"packet.response-tag/unknown-ordinal"}
@@ -311,7 +312,7 @@ def test_selection_on_both_sides_of_the_options(judge: Judge) -> None:
         "connecting.init-wait",
     )
     assert ran.code == 0
-    assert "cases      4 run, 0 not applicable\n" in ran.out
+    assert "cases      6 run, 0 not applicable\n" in ran.out
 
 
 def test_maxfail(judge: Judge) -> None:
@@ -330,7 +331,10 @@ def test_list(judge: Judge) -> None:
     ran = judge("list", "packet.response-tag")
     title, *cases = ran.out.splitlines()
     assert title == "packet.response-tag  (MUST, backend, settled)"
+    authorised = "A command with {} authorisation(s), by sessions that there are not."
     assert sorted(cases) == [
+        f"    packet.response-tag/auth1: {authorised.format(1)}",
+        f"    packet.response-tag/auth2: {authorised.format(2)}",
         f"    {TAG}: Two legal exchanges, with responses of different size.",
         "    packet.response-tag/unknown-ordinal: A command that no TPM knows.",
     ]
@@ -494,7 +498,7 @@ def test_junit_of_what_was_not_reached(judge: Judge) -> None:
     ran = run(judge, "raises", "packet.response-tag", "--junit", "junit.xml")
     assert ran.code == 2
     failures = [str(e.text) for e in ElementTree.parse("junit.xml").iter("failure")]
-    assert len(failures) == 2
+    assert len(failures) == 4
     assert all("was not reached: waited for an answer: raised Runtime" in f for f in failures)
 
 

@@ -5,6 +5,7 @@ from conformance.cases.base import backend_case, frontend_case
 from conformance.tester import (
     BackendTester,
     FrontendTester,
+    authorised,
     get_random,
     random_bytes,
     resized,
@@ -40,6 +41,16 @@ def _unknown_ordinal(t: FrontendTester) -> None:
     t.prepare()
     t.stimulus()
     t.exchange(get_random(t.family)[:6] + b"\xde\xad\xbe\xef" + get_random(t.family)[10:])
+
+
+@backend_case("packet.response-tag/auth1", 1)
+@backend_case("packet.response-tag/auth2", 2)
+def _authorised(t: FrontendTester, sessions: int) -> None:
+    """A command with {0} authorisation(s), by sessions that there are not."""
+    t.prepare()
+    t.stimulus()
+    t.exchange(authorised(t.family, sessions))
+    t.fence()
 
 
 @backend_case("packet.response-header/empty-request", 0)

@@ -9,6 +9,7 @@ can.  A tester never judges; what it does and sees goes into the trace.
 from conformance.tester.backend import BackendTester
 from conformance.tester.base import Found, Tester
 from conformance.tester.commands import (
+    authorised,
     clock,
     get_random,
     is_slow,
@@ -25,6 +26,7 @@ __all__ = [
     "Found",
     "FrontendTester",
     "Tester",
+    "authorised",
     "clock",
     "get_random",
     "is_slow",

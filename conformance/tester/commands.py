@@ -92,6 +92,20 @@ def own_answer(family: Family, request: bytes) -> bytes:
     return packet.build(0xC4, 0, len(body).to_bytes(4, "big") + body)
 
 
+def authorised(family: Family, sessions: int) -> bytes:
+    """
+    A command with authorisations, by ``sessions`` sessions that there are not: it is refused.
+
+    On a 2.0 GetTestResult.  On a 1.2 CreateMaintenanceArchive, which some backends
+    refuse before the TPM does; its tag says how many authorisations there are.
+    """
+    if family is Family.TPM20:
+        area = bytes.fromhex("02fffffe 0000 00 0000") * sessions
+        return packet.build(0x8002, 0x17C, len(area).to_bytes(4, "big") + area)
+    # Generate no random number; then handle, nonce, whether to go on, and HMAC of each.
+    return packet.build(0xC1 + sessions, 0x2C, bytes(1) + bytes(4 + 20 + 1 + 20) * sessions)
+
+
 def resized(packet: bytes, size: int) -> bytes:
     """``packet`` cut or filled to ``size`` bytes, its header saying so."""
     sized = packet[:2] + size.to_bytes(4, "big") + packet[6:]

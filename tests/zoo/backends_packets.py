@@ -227,7 +227,7 @@ class GivesUpOnLongResponse(BackendAnimal):
 
 @animal("packet.response-tag", family=Family.TPM12)
 class RequestTagInErrors(BackendAnimal):
-    """Gives errors the tag 0x00C3, which is a request's (vtpm-stubdom, for some)."""
+    """Gives errors the tag 0x00C3, which is a request's."""
 
     def _reply(self, response: bytes | None) -> Self:
         after = super()._reply(response)
@@ -243,4 +243,27 @@ class CopiesRequestTag(BackendAnimal):
     def _reply(self, response: bytes | None) -> Self:
         if response and self.packet:
             response = self.packet[:2] + response[2:]
+        return super()._reply(response)
+
+
+@animal("packet.response-tag", family=Family.TPM12)
+class RequestTagInAuthErrors(BackendAnimal):
+    """Gives errors for commands with authorisations the tag 0x00C3 (vtpm-stubdom)."""
+
+    def _reply(self, response: bytes | None) -> Self:
+        after = super()._reply(response)
+        authorised = self.packet[:2] in (b"\x00\xc2", b"\x00\xc3")
+        if not authorised or after.response is None or not _is_error(after.response):
+            return after
+        return replace(after, response=b"\x00\xc3" + after.response[2:])
+
+
+@animal("packet.response-tag", family=Family.TPM12)
+class SetsBitInRequestTag(BackendAnimal):
+    """Makes the tag of a response with bit 2 of the request's, which 0x00C3 has no room for."""
+
+    def _reply(self, response: bytes | None) -> Self:
+        if response and self.packet:
+            tag = int.from_bytes(self.packet[:2], "big") | 4
+            response = tag.to_bytes(2, "big") + response[2:]
         return super()._reply(response)
