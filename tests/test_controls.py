@@ -55,6 +55,7 @@ CONTROLS: dict[str, tuple[str, str]] = {
     "connecting.submit-when-connected/early-order": (_ONE_REQUEST, "the order after Connected"),
     # Closing and coming back.
     "closing.gone/state-0": ("closing.backend-lets-go/closed", "Closing, then Closed, for the 0"),
+    "closing.closed-last/flooded": ("closing.closed-last/ordered", "no event"),
     "closing.frontend-follows/closed": ("closing.frontend-follows/closing", "Closing first"),
     "coming-back.new-references/page-and-port": (_AGAIN, "Closed before the new nodes"),
     "coming-back.new-references/page": (_AGAIN, "Closed before the new nodes"),

@@ -289,6 +289,19 @@ def _frontend_is_closed(t: BackendTester) -> None:
     t.wait_result(number)
 
 
+@frontend_case("closing.closed-last/flooded", needs="orders,close")
+def _flooded(t: BackendTester) -> None:
+    """The frontend is told to close under a flood of events."""
+    t.prepare()
+    t.stimulus()
+    number = t.connection.order("close")
+    t.flood_until_closed()
+    t.provoke()
+    t.stay()
+    t.let_go()
+    t.wait_result(number)
+
+
 @frontend_case("closing.request-ends/ordered", needs="orders,close")
 def _closed_with_request(t: BackendTester) -> None:
     """The frontend is told to close while its request has no answer."""

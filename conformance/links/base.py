@@ -97,12 +97,15 @@ class Link:
         limit: float,
         awaited: str,
         connection: Connection | None = None,
+        *,
+        eager: bool = False,
     ) -> bool:
         """
         Let the target go on until ``ready()``, for at most ``limit`` seconds.
 
         :param awaited: what for, in words; recorded when it does not come.
         :param connection: where it should come from; the first if left out.
+        :param eager: ask ``ready`` again at once, and not only when something has come.
         :return: whether ``ready()`` came true.
         """
         raise NotImplementedError

@@ -77,9 +77,11 @@ class Connection:
         """How the target ended, or ``None`` while it runs."""
         return self.link.exited
 
-    def wait(self, ready: Callable[[], bool], limit: float, awaited: str) -> bool:
+    def wait(
+        self, ready: Callable[[], bool], limit: float, awaited: str, *, eager: bool = False
+    ) -> bool:
         """See ``Link.wait``."""
-        return self.link.wait(ready, limit, awaited, self)
+        return self.link.wait(ready, limit, awaited, self, eager=eager)
 
     def settle(self, limit: float, *, nodes: bool = False) -> None:
         """See ``Link.settle``."""

@@ -67,6 +67,8 @@ class MemoryLink(Link):
         limit: float,
         awaited: str,
         connection: Connection | None = None,
+        *,
+        eager: bool = False,
     ) -> bool:
         """See ``Link.wait``; ``limit`` bounds only a TPM that really works."""
         self._rests = False

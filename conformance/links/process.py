@@ -153,6 +153,8 @@ class ProcessLink(Link):
         limit: float,
         awaited: str,
         connection: Connection | None = None,
+        *,
+        eager: bool = False,
     ) -> bool:
         """See ``Link.wait``."""
         self._wakes = 0
@@ -162,7 +164,7 @@ class ProcessLink(Link):
             if rest <= 0 or self.exited is not None:
                 self.silence(awaited, limit, connection)
                 return False
-            self._pump(rest)
+            self._pump(0 if eager else rest)
         return True
 
     def settle(self, connection: Connection, limit: float, *, nodes: bool = False) -> None:

@@ -127,6 +127,8 @@ class XenLink(Link):
         limit: float,
         awaited: str,
         connection: Connection | None = None,
+        *,
+        eager: bool = False,
     ) -> bool:
         """See ``Link.wait``."""
         deadline = time.monotonic() + limit
@@ -135,7 +137,7 @@ class XenLink(Link):
             if rest <= 0 or self.exited is not None:
                 self.silence(awaited, limit, connection)
                 return False
-            self._pump(rest)
+            self._pump(0 if eager else rest)
         return True
 
     def settle(self, connection: Connection, limit: float, *, nodes: bool = False) -> None:

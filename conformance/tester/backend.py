@@ -4,6 +4,7 @@ The tester that plays the backend, against a frontend that takes orders.
 """
 
 from collections.abc import Callable
+from itertools import count
 
 from conformance.errors import SetupFailed
 from conformance.links.base import Outcome
@@ -102,6 +103,20 @@ class BackendTester(Tester):
         """Wait until the frontend is Closed."""
         with self._target_state((XenbusState.CLOSED,)) as ready:
             self._need(self._serving(ready), CONNECT_LIMIT, "Closed of the frontend")
+
+    def flood_until_closed(self) -> None:
+        """Wait until the frontend is Closed, and send it event after event meanwhile."""
+        turns = count()
+        with self._target_state((XenbusState.CLOSED,)) as ready:
+
+            def flooded() -> bool:
+                closed = ready()
+                if not closed and next(turns) % 2:  # in between it can go on
+                    self.notify()
+                return closed
+
+            serving = self._serving(flooded)
+            self._need(serving, CONNECT_LIMIT, "Closed of the frontend", eager=True)
 
     def wait_started(self) -> None:
         """Wait until a frontend that starts is Closed, or has published without that."""

@@ -103,9 +103,11 @@ class Tester:
         self.phase = phase
         self.connection.recorder.event("phase", name=phase)
 
-    def _need(self, ready: Callable[[], bool], limit: float, awaited: str) -> None:
+    def _need(
+        self, ready: Callable[[], bool], limit: float, awaited: str, *, eager: bool = False
+    ) -> None:
         """Wait for what the target owes; without it the case is over."""
-        if not self.connection.wait(ready, limit * self.scale, awaited):
+        if not self.connection.wait(ready, limit * self.scale, awaited, eager=eager):
             raise self._in_vain(awaited)
 
     def _in_vain(self, awaited: str) -> Exception:

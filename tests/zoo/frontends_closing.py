@@ -45,6 +45,30 @@ class RingsWhenClosed(_OnceMore):
         return Notify()
 
 
+@animal("closing.closed-last")
+class LooksOnEventWhenClosed(FrontendAnimal):
+    """Still takes an event that comes when it is Closed for a reason to look at the page."""
+
+    def event(self) -> Self:
+        return replace(self, memory=1) if self.step is Step.WAIT_GONE else super().event()
+
+    def do_wait_gone(self) -> Operation | None:
+        return load_state() if self.memory else None
+
+    def then_wait_gone(self, raw: bytes) -> Frontend:
+        return replace(self, memory=0)
+
+
+@animal("closing.closed-last")
+class DiesOfEventWhileItCloses(FrontendAnimal):
+    """Ends when an event comes while it closes: its handler still uses what is freed."""
+
+    def event(self) -> Self:
+        if self.step is Step.CLOSED:
+            raise RuntimeError("an event for what is freed")
+        return super().event()
+
+
 @animal("closing.frontend-follows")
 class FollowsOnlyClosing(FrontendAnimal):
     """Takes no notice of a backend that is Closed and has not been Closing before."""
