@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import engine
 from conformance.cli import main
 from conformance.errors import AdapterError, LabError, RecordingError
 from conformance.lab import build, machine, session, targets
@@ -25,7 +26,11 @@ from conformance.links import xen, xen_devices
 from conformance.links.xen_peers import ConsolePeer
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.recorder import Recorder
-from conformance.run import trace_path
+from conformance.report.results import Exit
+from conformance.run import Subject, trace_path
+from conformance.select import select
+from conformance.subjects import python_object
+from tests.zoo import ANIMALS
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -167,17 +172,23 @@ def test_a_dead_agent(last: bytes, said: str, console: tuple[int, str], tmp_path
 
 
 class Dom0:
-    """Stands for a machine in which every case ends in the same way."""
+    """
+    Stands for a machine in which every case ends in the same way.
 
-    def __init__(self, error: Exception | None = None, data: bytes = b"") -> None:
-        self._error, self._data = error, data
+    :param smoke: the target starts all the same when no case is played.
+    """
+
+    def __init__(
+        self, error: Exception | None = None, data: bytes = b"", *, smoke: bool = False
+    ) -> None:
+        self._error, self._data, self._smoke = error, data, smoke
         self.guest, self.open = 1, True
         self.played: list[object] = []
 
     def call(self, what: str, limit: float, **request: object) -> tuple[object, bytes]:
         """What became of the case."""
         self.played.append(request["case"])
-        if self._error is not None:
+        if self._error is not None and not (self._smoke and not request["case"]):
             raise self._error
         return {"skipped": "", "disorder": False}, self._data
 
@@ -238,6 +249,44 @@ def test_cases_that_do_the_same_share_what_was_recorded(
     found = [json.loads(path.read_bytes().splitlines()[0])["case"] for path in paths]
     assert found == cases[:2]
     assert dom0.played.count(cases[0]) == 1 and cases[1] not in dom0.played
+
+
+def subject_in(target: LabTarget) -> Subject:
+    """What a run judges, that lives in ``target``."""
+    seen = xen.evidence(Role.FRONTEND, log=True)
+    return Subject("a driver", Role.FRONTEND, "xen", seen, None, target)
+
+
+def record(case: str, folder: Path) -> bytes:
+    """The trace of a frontend that breaks ``closing.closed-last`` in ``case``."""
+    old = python_object(Role.FRONTEND, "an earlier target", ANIMALS["LooksWhenClosed"].make)
+    engine.run(old, select([Role.FRONTEND], [case]), folder)
+    return trace_path(folder, case).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        session.CallFailed("AdapterError", "it does not start", "", b""),
+        session.CallFailed("Ended", "did not end within 1 s", "", b""),
+        LabError("the machine has ended"),
+    ],
+    ids=["adapter", "case", "machine"],
+)
+def test_no_trace_of_an_earlier_run_is_judged(
+    error: Exception, target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for a case that leaves none of its own, nor for one that would be lent it."""
+    cases = ["closing.page-kept/ordered", "closing.closed-last/ordered"]
+    folder = tmp_path / "traces"
+    assert all(record(case, folder) for case in cases)
+    dom0 = Dom0(error, smoke=True)
+    monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
+    run = engine.run(subject_in(target), select([Role.FRONTEND], cases), folder)
+    assert all(entry.trouble for entry in run.cases)
+    assert (run.broken(), run.exit_code) == ([], Exit.TROUBLE)
+    left = [path for case in cases if (path := trace_path(folder, case)).exists()]
+    assert not any(path.read_bytes() for path in left)
 
 
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.

@@ -7,7 +7,9 @@ import os
 import shlex
 import shutil
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,10 +124,11 @@ class LabTarget:
                 where = trace_path(path.parent, planned)
                 named = header | {"case": planned}
                 self._ahead[planned] = self._submit(planned, named, where, scale)
-        said = self._ahead[twin].result()
-        if twin != case and not said:
-            _write(path, renamed(trace_path(path.parent, twin).read_bytes(), case))
-        return said
+        played = self._ahead[twin]
+        wait([played])
+        if twin != case:
+            _lend(trace_path(path.parent, twin), path, case)
+        return played.result()
 
     def _submit(
         self, case: str, header: dict[str, object], path: Path, scale: float
@@ -147,6 +150,7 @@ class LabTarget:
 
     def _play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """In a worker's thread, with a machine of its own."""
+        _remove(path)
         machine = self._machine()
         facts = self._facts
         request = {
@@ -228,11 +232,31 @@ class _Machine:
     speaks: bool = True
 
 
+def _lend(played: Path, path: Path, case: str) -> None:
+    """Write to ``path`` the trace that another case has left, as that of ``case``, if any."""
+    _remove(path)
+    if played.exists():
+        _write(path, renamed(played.read_bytes(), case))
+
+
 def _write(path: Path, data: bytes) -> None:
-    try:
+    _remove(path)
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
         path.write_bytes(data)
+
+
+def _remove(path: Path) -> None:
+    """Nothing of an earlier run stays at ``path``, where it would be taken for this one's."""
+    with _writing(path):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What fails in the block is a ``RecordingError`` about ``path``."""
+    try:
+        yield
     except OSError as error:
         raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
 
