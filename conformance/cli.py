@@ -60,9 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("vtpm-conformance: interrupted", file=sys.stderr)
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = None
-        return Exit.OK
     except Exception as error:
         print(f"vtpm-conformance: a defect of the judge: {error!r}", file=sys.stderr)
         if getattr(options, "traceback", False):
@@ -174,7 +171,7 @@ def _deviations(result: RunResult) -> list[Deviation]:
 
 
 class _Output:
-    """Standard output; when its reader has gone, the run goes on and its exit code counts."""
+    """Standard output; when its reader has gone, all goes on and the exit code counts."""
 
     def write(self, text: str) -> None:
         """Write ``text``, now or nowhere."""
@@ -223,6 +220,7 @@ def _check(options: argparse.Namespace) -> int:
 
     if options.jsonl is not None:
         files.prepare(options.jsonl)
+    out = _Output()
     results = []
     for path in options.traces:
         reader = TraceReader(path, incomplete=options.incomplete)
@@ -237,11 +235,11 @@ def _check(options: argparse.Namespace) -> int:
         results.append(result)
         changed = [c.id for c in known if header.clauses.get(c.id) not in (c.checksum, None)]
         if changed:
-            print(f"note: recorded when {', '.join(changed)} read otherwise")
-        terminal.report(result, sys.stdout)
+            print(f"note: recorded when {', '.join(changed)} read otherwise", file=out)
+        terminal.report(result, out)
     code = worst(result.exit_code for result in results)
     if len(results) > 1:
-        print(f"\n{len(results)} traces; the worst of them decides: exit {int(code)}")
+        print(f"\n{len(results)} traces; the worst of them decides: exit {int(code)}", file=out)
     if options.jsonl is not None:
         files.save(options.jsonl, jsonlines.text(results))
     return code
@@ -252,6 +250,7 @@ def _list(options: argparse.Namespace) -> int:
     from conformance.select import select
 
     roles = [Role(options.role)] if options.role else list(Role)
+    out = _Output()
     selection = select(
         roles,
         options.select,
@@ -281,13 +280,14 @@ def _list(options: argparse.Namespace) -> int:
             named = [
                 {"id": case.id, "role": case.role.value, "about": case.about} for case in cases
             ]
-            print(json.dumps(fields | {"unobservable": clause.unobservable, "cases": named}))
+            fields |= {"unobservable": clause.unobservable, "cases": named}
+            print(json.dumps(fields), file=out)
             continue
-        print(f"{clause.id}  ({clause.level}, {clause.role}, {clause.status})")
+        print(f"{clause.id}  ({clause.level}, {clause.role}, {clause.status})", file=out)
         for case in cases:
-            print(f"    {case.id}: {case.about}")
+            print(f"    {case.id}: {case.about}", file=out)
         if clause.unobservable:
-            print(f"    no tester can observe it; it would take {clause.unobservable}")
+            print(f"    no tester can observe it; it would take {clause.unobservable}", file=out)
     return Exit.OK
 
 

@@ -378,9 +378,10 @@ def test_help_and_lists_come_without_pytest(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
-def test_a_reader_of_the_list_may_go_away() -> None:
+def without_reader(*arguments: str) -> int:
+    """The exit code of a judge whose standard output nobody reads; it says nothing of that."""
     process = subprocess.Popen(
-        [*JUDGE, "list", "--json"],
+        [*JUDGE, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -390,7 +391,11 @@ def test_a_reader_of_the_list_may_go_away() -> None:
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait(60) == 0
+    return process.wait(60)
+
+
+def test_a_reader_of_the_list_may_go_away() -> None:
+    assert without_reader("list", "--json") == 0
 
 
 # What a failure shows.
@@ -458,6 +463,14 @@ def test_check_finds_the_same(judge: Judge, broken: Ran) -> None:
         f"  trace      {path}, line {line}\n",
     ):
         assert shown in ran.out and shown in broken.out
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_reader_of_verdicts_may_go_away(judge: Judge, count: int) -> None:
+    """The exit code is that of what was found, not of what was read."""
+    assert run(judge, "wrong_tag", TAG).code == 1
+    (trace,) = judge.folder.rglob("packet*.jsonl")
+    assert without_reader("check", *[str(trace)] * count) == 1
 
 
 def test_junit(broken: Ran) -> None:
