@@ -2,8 +2,8 @@
 """
 What implementations have been seen to do, as data beside the judge.
 
-``python -m conformance.measured RUN.jsonl`` takes what ``run --jsonl`` has written.
-Of a target and versions that are known, the verdicts have to be the same; of others
+``python -m conformance.measured RUN.jsonl`` takes what ``run --jsonl`` has written of all
+cases.  Of a target and versions that are known, the verdicts have to be the same; of others
 a file is added, with the traces of what was broken.  The pages show all files.
 """
 
@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import ConformanceError, UsageError
+from conformance.report.results import Exit
+from conformance.select import select
+from vtpm_ref.states import Role
 
 #: The results that ship.
 FOLDER = Path(__file__).parent / "results"
@@ -26,12 +29,15 @@ def read_run(path: Path) -> dict[str, Any]:
     """
     One run as a result file has it, from the JSON Lines of ``run``.
 
-    :raises UsageError: it cannot be read, or is something else.
+    :raises UsageError: it cannot be read, is something else, or does not say all that
+        a run says.
     """
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         header = next(line for line in lines if line["kind"] == "header")
         clauses = [line for line in lines if line["kind"] == "clause"]
+        if lacking := _lacking(header, lines):
+            raise UsageError(f"{path}: is no result of a whole run: {lacking}; run it again")
         return {
             "target": header["target"],
             "role": ", ".join(header["roles"]),
@@ -50,6 +56,31 @@ def read_run(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, StopIteration, IndexError) as error:
         raise UsageError(f"{path}: is no result of 'run --jsonl': {error!r}") from error
+
+
+def _lacking(header: dict[str, Any], lines: list[dict[str, Any]]) -> str:
+    """In words, why a run does not tell what its target does; empty if it does."""
+    last = lines[-1]
+    if last["kind"] != "footer":
+        return "it has no footer, so it was cut off"
+    if last["exit"] not in (Exit.OK, Exit.BROKEN):
+        return f"it ended with exit {last['exit']}, expected 0 or 1"
+    cases = [line for line in lines if line["kind"] == "case"]
+    if failed := [case["id"] for case in cases if case["trouble"] or case["internal"]]:
+        return f"there was trouble in {_named(failed)}"
+    whole = select([Role(role) for role in header["roles"]])
+    played = {case["id"] for case in cases}
+    if left := [case.id for case in whole.cases if case.id not in played]:
+        return f"it lacks {_named(left)}"
+    judged = {line["id"] for line in lines if line["kind"] == "clause"}
+    if left := [clause.id for clause in whole.clauses if clause.id not in judged]:
+        return f"it lacks verdicts of {_named(left)}"
+    return ""
+
+
+def _named(ids: list[str]) -> str:
+    """The first of some ids, and how many more there are."""
+    return ids[0] + (f" and {len(ids) - 1} more" if ids[1:] else "")
 
 
 def known(run: dict[str, Any], folder: Path) -> tuple[Path, dict[str, Any]] | None:

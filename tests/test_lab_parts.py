@@ -8,12 +8,14 @@ import io
 import json
 import lzma
 import os
+import re
 import socket
 import struct
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,7 @@ from conformance.links.xen_store import RealStore, StoreLog
 from conformance.links.xenstore_wire import Message, Op
 from conformance.report.results import Exit, RunResult
 from conformance.run import judge_file
+from conformance.select import select
 from conformance.watching import redacted
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
@@ -459,41 +462,85 @@ def test_what_is_expected_decides(verdict: str, named: bool, code: Exit) -> None
 # Measured results.
 
 
-def lines(verdict: str, trace: Path, xen: str = "4.17") -> str:
-    """What ``run --jsonl`` writes of one clause."""
-    header = {
-        **{"kind": "header", "target": "Linux", "roles": ["frontend"], "link": "xen"},
-        "versions": {"Xen": xen},
-    }
+def lines_of(broken: str = "", trace: Path = Path(), *, xen: str = "4.17") -> list[dict[str, Any]]:
+    """What ``run --jsonl`` writes of all cases; one clause is broken, the others are kept."""
+    whole = select([Role.FRONTEND])
+    header = {"kind": "header", "target": "Linux", "roles": ["frontend"], "link": "xen"}
     finding = {"allowed": "a", "happened": "h", "trace": str(trace), "line": 3}
-    clause = {"kind": "clause", "id": "page.size", "verdict": verdict, "findings": [finding]}
-    return "".join(json.dumps(line) + "\n" for line in (header, clause))
+    return [
+        header | {"versions": {"Xen": xen}},
+        *(
+            {"kind": "case", "id": case.id, "trouble": "", "internal": False}
+            for case in whole.cases
+        ),
+        *(
+            {"kind": "clause", "id": clause.id, "verdict": verdict, "findings": [finding]}
+            for clause in whole.clauses
+            for verdict in ["broken" if clause.id == broken else "kept"]
+        ),
+        {"kind": "footer", "exit": int(bool(broken))},
+    ]
+
+
+def measure(lines: list[dict[str, Any]], folder: Path, *more: str) -> int:
+    """Take ``lines`` into the results in ``folder``."""
+    run = folder.parent / "run.jsonl"
+    run.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return measured.main([str(run), "--folder", str(folder), *more])
 
 
 def test_results_of_known_versions_have_to_be_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A difference fails and is named; other versions add a file, with the trace."""
-    trace, run = tmp_path / "page.size__x.jsonl", tmp_path / "run.jsonl"
+    trace, folder = tmp_path / "page.size__x.jsonl", tmp_path / "results"
     trace.write_text("trace\n")
-    folder = tmp_path / "results"
-
-    def measure(verdict: str, xen: str = "4.17", *more: str) -> int:
-        run.write_text(lines(verdict, trace, xen))
-        return measured.main([str(run), "--folder", str(folder), *more])
-
-    assert measure("broken") == 0
+    broken, kept = lines_of("page.size", trace), lines_of()
+    assert measure(broken, folder) == 0
     (first,) = folder.glob("*.json")
     saved = json.loads(first.read_text())
-    assert saved["verdicts"] == {"page.size": "broken"}
+    assert (saved["verdicts"]["page.size"], list(saved["broken"])) == ("broken", ["page.size"])
     assert (folder / saved["broken"]["page.size"]["trace"]).read_text() == "trace\n"
-    assert measure("broken") == 0
-    assert measure("kept") == 1
+    assert measure(broken, folder) == 0
+    assert measure(kept, folder) == 1
     assert "page.size: broken, now kept" in capsys.readouterr().out
-    assert measure("kept", "4.18") == 0
+    assert measure(lines_of(xen="4.18"), folder) == 0
     assert len(list(folder.glob("*.json"))) == 2
-    assert measure("kept", "4.17", "--replace", "--origin", "a lab elsewhere") == 0
+    assert measure(kept, folder, "--replace", "--origin", "a lab elsewhere") == 0
     assert json.loads(first.read_text())["origin"] == "a lab elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("without", "changed", "said"),
+    [
+        ({"kind": "footer"}, {}, "it has no footer, so it was cut off"),
+        ({}, {"footer": {"exit": 130}}, "it ended with exit 130, expected 0 or 1"),
+        ({}, {"footer": {"exit": 2}}, "it ended with exit 2, expected 0 or 1"),
+        ({"id": "page.pad-zero/request"}, {}, "it lacks page.pad-zero/request;"),
+        ({"kind": "case"}, {}, r"it lacks page.byte-order/\S+ and \d+ more;"),
+        ({"id": "time.patience"}, {}, "it lacks verdicts of time.patience;"),
+        ({}, {"case": {"trouble": "a"}}, r"there was trouble in page.byte-order/\S+ and \d+ more;"),
+        ({}, {"case": {"internal": True}}, "there was trouble in"),
+    ],
+    ids=["cut off", "interrupted", "unclear", "case", "cases", "clause", "trouble", "defect"],
+)
+def test_a_run_that_is_not_whole_is_no_result(
+    without: dict[str, str],
+    changed: dict[str, dict[str, Any]],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was not played, or did not end well, says nothing of what the target does."""
+    lines = [
+        line | changed.get(line["kind"], {})
+        for line in lines_of()
+        if not without or any(line.get(key) != value for key, value in without.items())
+    ]
+    folder = tmp_path / "results"
+    assert measure(lines, folder) == 4
+    assert re.search(f"run.jsonl: is no result of a whole run: {said}", capsys.readouterr().err)
+    assert not folder.exists()
 
 
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
