@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from conformance.cases import Case
-from conformance.errors import AdapterError, ConformanceError, RecordingError, TraceError
+from conformance.errors import (
+    AdapterError,
+    ConformanceError,
+    LabError,
+    RecordingError,
+    TraceError,
+)
 from conformance.report.results import CaseResult, RunResult
 from conformance.report.terminal import failure
 from conformance.run import Subject, judge_file, play, trace_path
@@ -109,9 +115,9 @@ class CasePlugin:
             else:
                 entry.judgement = judge_file(outcome, only)
                 self._run.tpm = self._run.tpm or entry.judgement.tpm
-        except AdapterError as error:
+        except (AdapterError, LabError) as error:
             entry.trouble = str(error)
-            self._judge_rest(entry, only)
+            self._judge_rest(case, entry, only)
         except RecordingError as error:
             entry.trouble = session.shouldfail = str(error)
         except ConformanceError as error:
@@ -133,12 +139,24 @@ class CasePlugin:
             if result.breaches and self._run.counts_as_must(results[id])
         )
 
-    def _judge_rest(self, entry: CaseResult, only: list[str]) -> None:
-        """What was recorded before the adapter failed still counts."""
+    def _judge_rest(self, case: Case, entry: CaseResult, only: list[str]) -> None:
+        """
+        What was recorded before the adapter or the lab failed still counts.
+
+        Of a trace that was cut off that is what it shows broken; other cases may show
+        that the rest is kept, but for the clause of this one.
+        """
         try:
-            entry.judgement = judge_file(trace_path(self._folder, entry.name), only)
+            rest = judge_file(trace_path(self._folder, case.id), only, incomplete=True)
         except TraceError:
             return
+        if not rest.complete:
+            rest.results = {
+                key: result
+                for key, result in rest.results.items()
+                if result.breaches or key[0] == case.clause
+            }
+        entry.judgement = rest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -167,10 +167,13 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def judge_file(path: Path, only: Iterable[str] | None = None) -> Judgement:
+def judge_file(
+    path: Path, only: Iterable[str] | None = None, *, incomplete: bool = False
+) -> Judgement:
     """
     Judge a trace file.
 
+    :param incomplete: judge what is there of one that was cut off.
     :raises TraceError: it was cut off or altered.
     """
-    return judge(TraceReader(path), only)
+    return judge(TraceReader(path, incomplete=incomplete), only)

@@ -19,6 +19,7 @@ import pytest
 from conformance import engine
 from conformance.cli import main
 from conformance.errors import AdapterError, LabError, RecordingError
+from conformance.judge import Verdict
 from conformance.lab import build, machine, session, targets
 from conformance.lab.build import Lab
 from conformance.lab.targets import LabTarget, Recipe
@@ -287,6 +288,24 @@ def test_no_trace_of_an_earlier_run_is_judged(
     assert (run.broken(), run.exit_code) == ([], Exit.TROUBLE)
     left = [path for case in cases if (path := trace_path(folder, case)).exists()]
     assert not any(path.read_bytes() for path in left)
+
+
+def test_what_a_case_showed_before_it_was_cut_off_is_judged(
+    target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is broken counts; of the rest only the case's own clause is left unclear."""
+    breaks, other = "closing.closed-last/ordered", "page.zeroed/at-connect"
+    trace = record(breaks, tmp_path / "recorded")
+    cut = trace[: trace.rindex(b'{"e":"footer"')] + bytes(1000)
+    dom0 = Dom0(session.CallFailed("Ended", "did not end within 1 s", "", cut), smoke=True)
+    monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
+    selection = select([Role.FRONTEND], [breaks, other])
+    run = engine.run(subject_in(target), selection, tmp_path / "traces")
+    assert ["did not end within 1 s" in entry.trouble for entry in run.cases] == [True, True]
+    assert {clause.id for clause, _ in run.broken()} == {"closing.closed-last"}
+    assert run.exit_code is Exit.BROKEN
+    unclear = {c.id for c, _, verdict, _ in run.verdicts() if verdict is Verdict.INCONCLUSIVE}
+    assert unclear == {"page.zeroed"}
 
 
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.
