@@ -23,12 +23,18 @@ RESULT = {
     "versions": {"Xen": "4.17", "Linux": "6.1"},
     "date": "2026-11-24",
     "link": "xen",
+    "origin": "somebody, a lab elsewhere",
     "verdicts": {
         "states.frontend-writes": "kept",
         "states.cancel-when-busy": "broken",
         "states.backend-writes": "not applicable",
     },
 }
+
+#: What the pages say of that run: a run from elsewhere is not passed off as one from here.
+ABOUT = (
+    "frontend, Xen 4.17, Linux 6.1, 2026-11-24, over the xen link, from somebody, a lab elsewhere"
+)
 
 
 # Checklists
@@ -82,7 +88,7 @@ def test_a_result_file_is_read_with_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('{"versions": "3", "verdicts": {}}')
     full, bare = measured.runs(tmp_path)
     assert full.target == "a driver"
-    assert full.about == "frontend, Xen 4.17, Linux 6.1, 2026-11-24, over the xen link"
+    assert full.about == ABOUT
     assert (bare.target, bare.about, bare.verdicts) == ("b", "3", {})
 
 
@@ -106,10 +112,8 @@ def test_a_clause_shows_what_a_measured_implementation_did(with_results: Path, h
     """Only where the run says something of it; the document itself shows what is committed."""
     text = (with_results / "states.html").read_text(encoding="utf-8")
     assert text.count(">Measured:<") == 2
-    assert (
-        'a driver: <span class="verdict verdict-broken">broken</span>'
-        " (frontend, Xen 4.17, Linux 6.1, 2026-11-24, over the xen link)"
-    ) in text
+    assert (f'a driver: <span class="verdict verdict-broken">broken</span> ({ABOUT})') in text
+    assert f"a driver: {ABOUT}" in (with_results / "measured.html").read_text(encoding="utf-8")
     assert "xen-tpmfront of Linux" in (html / "states.html").read_text(encoding="utf-8")
 
 

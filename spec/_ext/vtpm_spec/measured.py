@@ -5,8 +5,9 @@ What measured implementations did: the result files beside the judge.
 A file holds one run of one implementation::
 
     {"target": "...", "versions": {"Xen": "4.17"}, "date": "2026-11-24",
-     "link": "xen", "verdicts": {"states.backend-writes": "kept"}}
+     "link": "xen", "origin": "who, where", "verdicts": {"states.backend-writes": "kept"}}
 
+The origin is that of a run from elsewhere; one from here has none.
 No folder, no results; a value that is missing is left out of what is shown.
 """
 
@@ -27,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Run:
-    """One measured implementation; ``about`` says its versions, the day and the link."""
+    """One measured implementation; ``about`` says its versions, the day, the link, the origin."""
 
     target: str
     about: str
@@ -67,7 +68,8 @@ def _read(file: Path) -> Run | None:
     if isinstance(versions, dict):
         versions = ", ".join(f"{name} {version}" for name, version in versions.items())
     link = f"over the {said['link']} link" if said.get("link") else ""
-    parts = (said.get("role", ""), versions, said.get("date", ""), link)
+    origin = f"from {said['origin']}" if said.get("origin") else ""
+    parts = (said.get("role", ""), versions, said.get("date", ""), link, origin)
     about = ", ".join(str(part) for part in parts if part)
     return Run(str(said.get("target", file.stem)), about, verdicts)
 
