@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from conformance import expect, measured
+from conformance.cases import CASES
 from conformance.clauses import load as load_clauses
 from conformance.cli import main
 from conformance.errors import LabError, UsageError
@@ -33,7 +34,9 @@ from conformance.links.xenstore_wire import Message, Op
 from conformance.report.results import Exit, RunResult
 from conformance.run import judge_file
 from conformance.select import select
+from conformance.trace import Target, TraceReader
 from conformance.watching import redacted
+from tests.bad_targets.harness import ROOT
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -448,7 +451,6 @@ def run_of(verdicts: dict[str, str], known: dict[str, expect.Deviation]) -> RunR
 )
 def test_what_is_expected_decides(verdict: str, named: bool, code: Exit) -> None:
     """Known and broken passes; known and kept fails, and so does broken and unknown."""
-    from conformance.cases import CASES
     from conformance.judge import Verdict
     from conformance.report.results import CaseResult
 
@@ -558,3 +560,14 @@ def test_results_that_ship_are_whole() -> None:
         assert set(run["broken"]) == {c for c, v in run["verdicts"].items() if v == "broken"}
         for clause, finding in run["broken"].items():
             assert clause in judge_file(measured.FOLDER / finding["trace"]).broken, path.name
+
+
+def test_the_page_lists_what_is_not_run_on_linux() -> None:
+    """All cases that need what the driver, as it was measured, does not declare; no other."""
+    trace = next((measured.FOLDER / "traces").glob("xen-tpmfront-*"))
+    can = next(event.can for event in TraceReader(trace) if isinstance(event, Target)).split(",")
+    cases = [case for case in CASES.values() if case.role is Role.FRONTEND and case.needs]
+    left_out = [case.id for case in cases if not set(case.needs.split(",")) <= set(can)]
+    page = (ROOT / "spec/measured.md").read_text(encoding="utf-8")
+    table = page.partition("they are not run:")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\S+)` \|", table, re.MULTILINE)) == sorted(left_out)

@@ -17,7 +17,7 @@ from conformance.tester.base import (
     Found,
     Tester,
 )
-from conformance.tester.commands import get_random, own_answer, random_bytes
+from conformance.tester.commands import asks_durations, get_random, own_answer, random_bytes
 from vtpm_ref import page
 from vtpm_ref.packet import is_well_formed
 from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT
@@ -31,6 +31,7 @@ class BackendTester(Tester):
     def __init__(self, connection: Connection, scale: float = 1.0) -> None:
         super().__init__(connection, scale)
         self._ordered: dict[int, bytes] = {}
+        self._told_durations = False
 
     def announce(self, feature: str | None = FEATURE_VALUE) -> None:
         """Write the feature node and go to InitWait."""
@@ -199,7 +200,16 @@ class BackendTester(Tester):
             found = self._found(state)
             if state != SUBMIT or not self._is_own(found):
                 return found
-            self.answer(own_answer(self.family, found.packet))
+            self._answer_own(found.packet)
+
+    def expire(self) -> bool:
+        """See ``Tester.expire``; a frontend that asked how long commands take needs no help."""
+        return super().expire() or self._told_durations
+
+    def _answer_own(self, request: bytes) -> None:
+        """Answer a request that the frontend makes for its own sake."""
+        self._told_durations = self._told_durations or asks_durations(request)
+        self.answer(own_answer(self.family, request))
 
     def _is_own(self, found: Found) -> bool:
         """Whether a request is the frontend's own: sound, and not what was ordered."""
@@ -234,7 +244,7 @@ class BackendTester(Tester):
             connection.sample()
             found = self._found(SUBMIT)
             if self._is_own(found) or found.packet == again:
-                self.answer(own_answer(self.family, found.packet))
+                self._answer_own(found.packet)
 
     def wait_cancel(self) -> None:
         """Wait for CANCEL and the event that goes with it."""

@@ -70,11 +70,13 @@ def random_bytes(family: Family, count: int = 16) -> bytes:
 #: GetCapability of a 1.2 for TPM_CAP_PROPERTY: what is asked for, and four bytes more.
 _GET_PROPERTY = packet.build(0xC1, 0x65, bytes.fromhex("0000000500000004"))[6:]
 
+_TIS_TIMEOUT, _DURATION = 0x115, 0x120
+
 #: TPM_CAP_PROP_TIS_TIMEOUT and TPM_CAP_PROP_DURATION, each with what is answered, in
 #: microseconds: the timeouts A to D, and the longest short, medium and long command.
 _PROPERTIES = {
-    0x115: (750_000, 2_000_000, 750_000, 750_000),
-    0x120: (1_000_000, 1_000_000, 1_000_000),
+    _TIS_TIMEOUT: (750_000, 2_000_000, 750_000, 750_000),
+    _DURATION: (1_000_000, 1_000_000, 1_000_000),
 }
 
 
@@ -85,8 +87,8 @@ def own_answer(family: Family, request: bytes) -> bytes:
     A driver for TPM 1.2 asks how long commands take.  It is told one second, so that
     it gives up while a tester still looks.
     """
-    values = _PROPERTIES.get(int.from_bytes(request[18:22], "big"))
-    if request[6:18] != _GET_PROPERTY or values is None:
+    values = _PROPERTIES.get(_property(request))
+    if values is None:
         return random_bytes(family)
     body = b"".join(value.to_bytes(4, "big") for value in values)
     return packet.build(0xC4, 0, len(body).to_bytes(4, "big") + body)
@@ -104,6 +106,16 @@ def authorised(family: Family, sessions: int) -> bytes:
         return packet.build(0x8002, 0x17C, len(area).to_bytes(4, "big") + area)
     # Generate no random number; then handle, nonce, whether to go on, and HMAC of each.
     return packet.build(0xC1 + sessions, 0x2C, bytes(1) + bytes(4 + 20 + 1 + 20) * sessions)
+
+
+def asks_durations(request: bytes) -> bool:
+    """Whether a frontend asks how long commands take, of which ``own_answer`` tells it."""
+    return _property(request) == _DURATION
+
+
+def _property(request: bytes) -> int:
+    """The property of a TPM 1.2 that ``request`` asks for; 0 if it asks for something else."""
+    return int.from_bytes(request[18:22], "big") if request[6:18] == _GET_PROPERTY else 0
 
 
 def resized(packet: bytes, size: int) -> bytes:

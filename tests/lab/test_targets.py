@@ -16,10 +16,10 @@ from conformance.lab.session import CODE
 from conformance.lab.targets import REFERENCE, Recipe, subject_of
 from conformance.run import judge_file, trace_path
 from conformance.select import select
-from conformance.trace import Grant, Notify, TraceReader
+from conformance.trace import Grant, Load, Notify, Result, TraceReader
 from conformance.watching import trace_paths
 from tests.lab.conftest import ROOT, judge
-from vtpm_ref.states import Role
+from vtpm_ref.states import CANCEL, Role
 
 EXPECTED = ROOT / "conformance/expected/linux-6.1.toml"
 
@@ -42,6 +42,18 @@ def test_linux_fails_without_that_file(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "a request of 9 bytes" in done.stdout
     assert list(tmp_path.glob("console-*.log"))
+
+
+def test_linux_gives_up_what_takes_longer_than_it_was_told(tmp_path: Path) -> None:
+    """Nobody makes its time pass; it cancels by itself, and its user is told of a time-out."""
+    case = "time.cancels/given-up"
+    done = judge("run", "frontend", "--lab", "linux", case, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    events = list(TraceReader(trace_path(tmp_path, case)))
+    outcomes = [event.outcome for event in events if isinstance(event, Result)]
+    assert outcomes == ["response", "response", "timed-out", "response"]
+    states = [event.data for event in events if isinstance(event, Load) and event.at == 4]
+    assert states.count(f"{CANCEL:02x}") == 1
 
 
 @pytest.mark.parametrize("role", ["backend", "frontend"])
