@@ -20,7 +20,7 @@ from conformance import engine
 from conformance.cli import main
 from conformance.errors import AdapterError, LabError, RecordingError
 from conformance.judge import Verdict
-from conformance.lab import build, machine, session, targets
+from conformance.lab import between, build, machine, session, targets, tools
 from conformance.lab.build import Lab
 from conformance.lab.targets import LabTarget, Recipe
 from conformance.links import xen, xen_devices
@@ -306,6 +306,22 @@ def test_what_a_case_showed_before_it_was_cut_off_is_judged(
     assert run.exit_code is Exit.BROKEN
     unclear = {c.id for c, _, verdict, _ in run.verdicts() if verdict is Verdict.INCONCLUSIVE}
     assert unclear == {"page.zeroed"}
+
+
+@pytest.mark.parametrize("name", ["tools", "between"])
+def test_tools_that_are_interrupted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and the exit code of an interruption."""
+
+    def interrupted(lab: Lab, console: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(between, "opened", interrupted)
+    monkeypatch.setattr(tools, "opened", interrupted)
+    monkeypatch.setattr("sys.argv", ["between", str(tmp_path)])
+    assert {"tools": tools.main, "between": between.main}[name]() == Exit.INTERRUPTED
+    assert capsys.readouterr().err == f"{name}: interrupted\n"
 
 
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.

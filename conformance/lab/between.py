@@ -9,14 +9,13 @@ leaves a trace of each half in FOLDER, for ``vtpm-conformance check``.
 import argparse
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conformance.errors import ConformanceError
-from conformance.lab import build
+from conformance.lab import build, tools
 from conformance.lab.session import opened
 from conformance.lab.targets import PYTHON
-from conformance.lab.tools import LIMIT, TOOLS
 from conformance.links import xen
 from conformance.run import header_of
 from conformance.watching import REDACTED, trace_paths
@@ -61,7 +60,7 @@ def run(folder: Path, questions: list[dict[str, Any]], *, log: bool = True) -> l
             for role, place in places.items()
         }
         said, data = session.call(
-            *(_RUN, LIMIT),
+            *(_RUN, tools.LIMIT),
             domid=session.guest,
             command=_BACKEND,
             programs=questions,
@@ -79,15 +78,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="judge between Linux and the reference backend")
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    try:
-        done = run(options.folder, [{"msg": "run", "argv": tool} for tool in TOOLS])
-    except ConformanceError as error:
-        print(f"between: {error}", file=sys.stderr)
-        return error.exit_code
-    for tool, told in zip(TOOLS, done, strict=True):
-        print(f"guest$ {tool}")
-        print((told["stdout"] + told["stderr"]).rstrip())
-    return int(any(told["status"] for told in done))
+    return tools.show("between", partial(run, options.folder))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ The main job on real Xen: a Linux guest's TPM tools, its driver, and the referen
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from conformance.errors import ConformanceError
 from conformance.lab import build
 from conformance.lab.session import opened
 from conformance.lab.targets import REFERENCE
+from conformance.report.results import Exit
 
 _SERVE = "conformance.lab.inside.serve:run"
 
@@ -40,17 +42,30 @@ def run(questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return list(told)
 
 
-def main() -> int:
-    """Run the tools; return the exit code."""
+def show(name: str, run: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> int:
+    """
+    Have the guest run the tools, and print what they print; return the exit code.
+
+    :param name: what an error begins with.
+    :param run: as ``run`` above.
+    """
     try:
         done = run([{"msg": "run", "argv": tool} for tool in TOOLS])
     except ConformanceError as error:
-        print(f"tools: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
     for tool, told in zip(TOOLS, done, strict=True):
         print(f"guest$ {tool}")
         print((told["stdout"] + told["stderr"]).rstrip())
     return int(any(told["status"] for told in done))
+
+
+def main() -> int:
+    """Run the tools; return the exit code."""
+    return show("tools", run)
 
 
 if __name__ == "__main__":
