@@ -37,23 +37,6 @@ def test_nine_bytes_have_no_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "family"),
-    [
-        ("00c1", Family.TPM12),
-        ("00c3", Family.TPM12),
-        ("8001", Family.TPM20),
-        ("8002", Family.TPM20),
-        ("00c4", Family.NONE),
-        ("c1", Family.NONE),
-        ("", Family.NONE),
-    ],
-)
-def test_the_family_of_a_command(start: str, family: Family) -> None:
-    """The tag tells; a response's tag, or none, tells nothing."""
-    assert packet.family_of(bytes.fromhex(start)) is family
-
-
-@pytest.mark.parametrize(
     ("family", "code", "expected"),
     [
         (Family.TPM12, 0x19, "00c40000000a00000019"),

@@ -128,17 +128,6 @@ def is_well_formed(packet: bytes) -> bool:
     return len(packet) >= HEADER_SIZE and PacketHeader.unpack(packet).size == len(packet)
 
 
-def family_of(packet: bytes) -> Family:
-    """
-    The family that a command's tag belongs to; ``NONE`` if no tag is readable.
-    """
-    tag = int.from_bytes(packet[0:2], "big")
-    for family in (Family.TPM12, Family.TPM20):
-        if len(packet) >= 2 and tag in TAGS[family].requests:
-            return family
-    return Family.NONE
-
-
 def error_response(family: Family, code: int) -> bytes:
     """
     The 10-byte response with which ``family`` reports ``code``.

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from conformance.links.xen_devices import StoreClient, StoreRefused
 from conformance.links.xenstore import TOOLSTACK, StoreError, WatchEvent
-from conformance.links.xenstore_wire import Op
 from vtpm_ref.states import Role
 from vtpm_ref.xenbus import Place
 
@@ -309,13 +308,6 @@ class RealStore:
         self.client.close()
         if self._log is not None:
             self._log.close()
-
-    def introduced(self, domid: int) -> bool:
-        """Whether ``domid`` is a domain that runs, as far as xenstored knows."""
-        try:
-            return self.client.call(Op.IS_DOMAIN_INTRODUCED, str(domid)).startswith("T")
-        except StoreRefused:
-            return False
 
     def _changed(self, path: str, token: str) -> None:
         entry = self._fires.get(token)

@@ -36,7 +36,6 @@ class Op(IntEnum):
     SET_PERMS = 14
     WATCH_EVENT = 15
     ERROR = 16
-    IS_DOMAIN_INTRODUCED = 17
 
 
 @dataclass(frozen=True)
