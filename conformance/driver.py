@@ -151,6 +151,11 @@ class Driver:
             return True
         return self._next_order()
 
+    @property
+    def may_finish(self) -> bool:
+        """Whether its TPM comes to the end of a command by itself; a stand-in is waited for."""
+        return self.working and self._tpm is not None and self._tpm.fileno() >= 0
+
     def finish_work(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds for the TPM; say if it came to an end."""
         if not (self.working and self._tpm and self._tpm.finished(timeout)):

@@ -84,7 +84,7 @@ class MemoryLink(Link):
     @property
     def working(self) -> bool:
         """Whether a TPM works on a command, so that something can still come."""
-        return any(driver.working for driver in self._drivers.values())
+        return any(driver.may_finish for driver in self._drivers.values())
 
     def _nothing_can_come(self) -> bool:
         return self._rests or super()._nothing_can_come()

@@ -98,7 +98,9 @@ def _connected_before(after: Backend) -> Backend:
 @animal(
     "connecting.map-before-connected",
     "closing.init-wait",
-    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+    "coming-back.looks-first",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay;"
+    " and before it has the page it cannot look",
 )
 class ConnectedBeforeMap(BackendAnimal):
     """Becomes Connected before it maps the page and binds the port."""
@@ -119,7 +121,9 @@ class ConnectedBeforeMap(BackendAnimal):
 @animal(
     "connecting.map-before-connected",
     "closing.init-wait",
-    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay",
+    "coming-back.looks-first",
+    why="when it cannot take hold it goes from Connected to Closed, and the device is to stay;"
+    " and it looks after it has bound",
 )
 class ConnectedBeforeBind(BackendAnimal):
     """Becomes Connected before it binds the port."""

@@ -135,6 +135,7 @@ class DropsShortestRequest(BackendAnimal):
     "connecting.serves-initialised",
     "connecting.backend-connects",
     "coming-back.unknown-request",
+    "coming-back.looks-first",
     "coming-back.rings",
     why="no request at all is answered, and no state looked at; for connecting.backend-connects,"
     " one is part of the case's fence",
@@ -150,8 +151,9 @@ class Deaf(BackendAnimal):
     "exchange.no-acknowledge",
     "exchange.answered",
     "connecting.serves-initialised",
+    "coming-back.looks-first",
     why="the second request is over FINISH, well-formed, and in one case of an Initialised"
-    " frontend, and it is not answered",
+    " frontend, and it is not answered; in the case of the last it is part of the fence",
 )
 class WaitsForAcknowledgement(BackendAnimal):
     """Takes no request after FINISH until it has seen IDLE."""
