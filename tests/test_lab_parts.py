@@ -13,6 +13,7 @@ import socket
 import struct
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,16 +24,18 @@ from conformance import expect, measured
 from conformance.cases import CASES
 from conformance.clauses import load as load_clauses
 from conformance.cli import main
-from conformance.errors import LabError, UsageError
+from conformance.errors import AdapterError, LabError, UsageError
 from conformance.lab import build, cpio, images, kernel, session
 from conformance.lab.build import Lab
-from conformance.links import xen_devices
+from conformance.links import xen, xen_devices
 from conformance.links.xen import evidence
 from conformance.links.xen_devices import StoreClient
+from conformance.links.xen_peers import Peer
 from conformance.links.xen_store import RealStore, StoreLog
-from conformance.links.xenstore_wire import Message, Op
+from conformance.links.xenstore_wire import Message, Op, take_messages
+from conformance.recorder import Recorder
 from conformance.report.results import Exit, RunResult
-from conformance.run import judge_file
+from conformance.run import header_of, judge_file
 from conformance.select import select
 from conformance.trace import Target, TraceReader
 from conformance.watching import redacted
@@ -335,6 +338,34 @@ def test_without_a_log_changes_are_sampled_in_their_order(xenstored: socket.sock
         (False, "write", f"{home}/state", "2", 0, True),
         (False, "write", f"{home}/online", "0", 0, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("uuid", "backend"),
+    [("3a1ed0d8-3bf6-4a9c-8e0e-000000000001", None), (None, "/local/domain/0/backend/vtpm/1/0")],
+    ids=["a vTPM of its own", "half a device"],
+)
+def test_a_device_that_is_in_use_is_left_alone(
+    xenstored: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    uuid: str | None,
+    backend: str | None,
+) -> None:
+    """Nothing of it is removed or written, and a free number is asked for."""
+    monkeypatch.setattr(xen, "missing", lambda: "")
+    monkeypatch.setattr(xen, "Grants", object)
+    monkeypatch.setattr(xen, "EventChannels", object)
+    said = [(Op.READ, text) if text else (Op.ERROR, "ENOENT\0") for text in (uuid, backend)]
+    numbered = [(op, number, text) for number, (op, text) in enumerate(said, 2)]
+    says(xenstored, (Op.READ, 1, "0"), *numbered)
+    header = header_of([Role.FRONTEND], link="xen", target="test", evidence={})
+    with closing(Recorder(tmp_path / "trace", header)) as recorder:
+        link = xen.XenLink(Role.FRONTEND, Place(), recorder, Peer())
+        with pytest.raises(AdapterError, match=r"in use, .* a free number, as in 1/1"):
+            link.start()
+    asked = take_messages(bytearray(xenstored.recv(4096)))
+    assert {message.op for message in asked} == {Op.READ}
 
 
 def test_without_a_log_nodes_are_only_sampled() -> None:

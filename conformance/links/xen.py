@@ -94,12 +94,31 @@ class XenLink(Link):
         judged = self.first.domid_of(self.judged)
         self._store = RealStore(judged, self._observe_op, self._log)
         self.store_ = self._store  # type: ignore[assignment]
+        self._refuse_another_s()
         self._remove_nodes(self.place)
         if self._peer.comes_first:
             self._start_peer()
         self._make_nodes(self.place)
         if not self._peer.comes_first:
             self._start_peer()
+
+    def _refuse_another_s(self) -> None:
+        """
+        Take no device that a toolstack has given to somebody.
+
+        :raises AdapterError: there is one of this number, and no judge has made it.
+        """
+        assert self._store is not None
+        read = self._store.client.read
+        found = read(self.place.path(BACKEND, "uuid"))
+        own = initial_nodes(self.place)[BACKEND]["uuid"]
+        there = found or read(self.place.path(FRONTEND, "backend"))
+        if there and found != own:
+            directory = self.place.frontend_dir
+            raise AdapterError(
+                f"{directory} is a device that is in use, and judging would take it away:"
+                f" name a free number, as in {self.place.frontend_id}/{self.place.device_id + 1}"
+            )
 
     def _start_peer(self) -> None:
         self._peer.results = self.results
