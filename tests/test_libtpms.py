@@ -2,10 +2,12 @@
 """A real TPM behind the reference backend: libtpms, both families, and a cancel that works."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +113,22 @@ def test_state_of_a_12_survives_close_and_open() -> None:
         assert code(run(tpm, read)) == 0
     with closing(LibTpms(Family.TPM12)) as tpm:
         assert code(run(tpm, read)) == 2
+
+
+class Interrupting(dict[str, bytes]):
+    """A state in whose loading ^C comes."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().get(name, default)
+
+
+@needs_libtpms
+def test_ctrl_c_is_not_lost_in_a_callback() -> None:
+    """Python would drop it where libtpms calls back in the main thread."""
+    with pytest.raises(KeyboardInterrupt):
+        LibTpms(nvram=Interrupting())
+    LibTpms().close()
 
 
 class Slow(LibTpms):

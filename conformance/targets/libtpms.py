@@ -9,6 +9,7 @@ program that speaks the process link.
 
 import atexit
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock, Thread
 
 from conformance.errors import AdapterError
@@ -42,7 +43,9 @@ class LibTpms(ThreadedTpm):
         if LibTpms._open is not None:
             raise AdapterError("libtpms holds one TPM a process: close the one that is open first")
         self._chip = chip()
-        self._chip.start(family, nvram)
+        # A ^C that comes while libtpms calls back would be dropped; only this thread gets it.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(self._chip.start, family, nvram).result()
         self.nvram = self._chip.nvram
         self._over = Event()
         self._over.set()
