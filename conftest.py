@@ -3,6 +3,7 @@
 pytest runs the examples of the pages, and builds the document once per run.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser
 
 from tests.docs_support import sphinx
+
+# A shell lets what it starts in the background ignore ^C, and what that starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_collect_file = Sybil([DocTestDirectiveParser()], patterns=["spec/*.md"]).pytest()
 

@@ -240,7 +240,10 @@ def test_ctrl_c_ends_a_soak_with_a_summary(tmp_path: Path) -> None:
     while not list(tmp_path.glob("walk-*-now.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.01)
     ran.send_signal(signal.SIGINT)
-    out, err = ran.communicate(timeout=60)
+    try:
+        out, err = ran.communicate(timeout=60)
+    finally:
+        ran.kill()
     assert (ran.returncode, err) == (Exit.INTERRUPTED, "")
     assert "interrupted; up to there no clause seen broken" in out.splitlines()[-1]
 
