@@ -23,7 +23,7 @@ CLAUSES = {
     "locality": 5,
     "nodes": 3,
     "connecting": 17,
-    "closing": 20,
+    "closing": 21,
     "several": 2,
     "robustness": 9,
     "time": 4,

@@ -130,6 +130,17 @@ def _detach(t: FrontendTester) -> None:
     t.connection.as_toolstack(t.connection.judged, {"online": "0", "state": str(int(_CLOSING))})
 
 
+@backend_case("closing.own-state/closing", _CLOSING)
+@backend_case("closing.own-state/closed", _CLOSED)
+def _own_state(t: FrontendTester, state: XenbusState) -> None:
+    """Somebody writes {0:d} to the backend's state, and online stays 1."""
+    t.prepare()
+    t.stimulus()
+    t.connection.as_toolstack(t.connection.judged, {"state": str(int(state))})
+    t.let_notice()
+    t.fence()
+
+
 @backend_case("closing.backend-waits/ordered", needs="close")
 def _backend_closes(t: FrontendTester) -> None:
     """The backend closes, and the frontend takes its time."""

@@ -293,6 +293,35 @@ class Offline(Nodes):
             self.broken("state 6: online is 0", f"state stayed {self.backend_state}")
 
 
+@rule("closing.own-state", "nodes")
+class OwnState(Nodes):
+    """A backend that takes what somebody has written to its own state for a sign to close."""
+
+    def begin(self) -> None:
+        self._written = False
+
+    def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        super().on_node(role, name, value, by)
+        if (role, name) == (BACKEND, "state") and by != BACKEND.value:
+            there = self.frontend_state in (INITIALISED, CONNECTED)
+            self._written = value in (CLOSING, CLOSED) and there and not self.offline
+        elif (role, name) in ((FRONTEND, "state"), (BACKEND, "online")):
+            self._written = False  # a reason of its own
+
+    def on_order(self, order: trace.Order) -> None:
+        self._written = False
+
+    def shows(self, state: str) -> None:
+        if self._written and state in (CLOSING, CLOSED):
+            self._written = False
+            self.broken("to go on: online is not 0", f"state {state}, by the backend itself")
+
+    def on_answer(self, request: Request, answer: Answer) -> None:
+        if self._written:
+            self._written = False
+            self.kept()
+
+
 @rule("closing.hands-off", "stores", "nodes")
 class HandsOff(Nodes):
     """

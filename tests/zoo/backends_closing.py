@@ -11,7 +11,7 @@ from tests.zoo.base import BackendAnimal, animal
 from vtpm_ref import page
 from vtpm_ref.backend import Backend, Step
 from vtpm_ref.states import State
-from vtpm_ref.steps import Operation, Store, Unmap, parse_number
+from vtpm_ref.steps import Operation, ReadNode, Store, Unmap, WatchNode, parse_number
 from vtpm_ref.xenbus import FRONTEND_READY, XenbusState
 
 _HOLDS = "what it never gives back it has still when it says that it has"
@@ -149,6 +149,31 @@ class IgnoresOnline(BackendAnimal):
 
     def then_read_online(self, text: str | None) -> Backend:
         return self.usual(None)
+
+
+@animal("closing.own-state")
+class MindsOwnState(BackendAnimal):
+    """Closes when it reads Closing or Closed in its own state, whoever has written it."""
+
+    def do_watch_online(self) -> Operation:
+        return WatchNode(self._own("online" if self.memory else "state"))
+
+    def then_watch_online(self, result: None) -> Backend:
+        return self.usual(result) if self.memory else replace(self, memory=1)
+
+    def do_read_frontend(self) -> Operation:
+        return ReadNode(self._own("state")) if self.memory == 2 else self._read_peer("state")
+
+    def changed(self, path: str) -> Self:
+        own = path == self._own("state") and self.step is Step.REST
+        return super().changed(path) if not own else replace(super().changed(path), memory=2)
+
+    def then_read_frontend(self, text: str | None) -> Backend:
+        if self.memory != 2:
+            return self.usual(text)
+        after = replace(self, memory=1)
+        told = text in ("5", "6") and self.shown is XenbusState.CONNECTED
+        return replace(after, leaving=True)._go(Step.CLOSING) if told else after
 
 
 @animal("closing.backend-waits")
