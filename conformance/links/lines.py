@@ -21,6 +21,20 @@ REQUESTS = ("grant", "revoke", "map", "unmap", "bind", "unbind")
 _OUTCOMES = ("response", "cancelled", "refused", "failed", "timed-out", "closed", "connected")
 
 
+def is_message(line: bytes) -> bool:
+    """Whether a line among free text is meant as one of the adapter page, well formed or not."""
+    return line.startswith(b"{") and b'"msg"' in line
+
+
+def is_agent(line: bytes) -> bool:
+    """Whether a line says that there is an agent."""
+    text = line.strip()
+    try:
+        return is_message(text) and parse_line(text)["msg"] == "agent"
+    except AdapterError:
+        return False
+
+
 def parse_line(line: bytes) -> dict[str, Any]:
     """
     One line of the target as a flat JSON object with a ``msg``.

@@ -6,7 +6,6 @@ A program in this domain and an agent on a guest's console both speak the lines 
 the adapter page; a driver without an agent says nothing and takes no orders.
 """
 
-import contextlib
 import json
 import os
 import select
@@ -18,7 +17,15 @@ from typing import Any
 
 from conformance.errors import AdapterError
 from conformance.links.base import Outcome
-from conformance.links.lines import PROTOCOL, cut, number, parse_line, parse_ready, parse_result
+from conformance.links.lines import (
+    PROTOCOL,
+    cut,
+    is_message,
+    number,
+    parse_line,
+    parse_ready,
+    parse_result,
+)
 from conformance.links.program import CONSOLE_LIMIT, LINE_LIMIT, Outlet, Program
 from conformance.recorder import Recorder
 from vtpm_ref.packet import Family
@@ -88,6 +95,7 @@ class _Speaker(Peer):
         super().__init__()
         self._recorder: Recorder | None = None
         self._ready = False
+        self._fault = ""
         self._open: set[int] = set()
         self._outlet: Outlet | None = None
 
@@ -122,7 +130,8 @@ class _Speaker(Peer):
             if self.exited is not None:
                 raise AdapterError(f"the target ended before it was ready: {self.exited}")
             if rest <= 0:
-                raise AdapterError(f"the target did not say 'ready' within {limit:g} s")
+                fault = f"; of what it said, not taken: {self._fault}" if self._fault else ""
+                raise AdapterError(f"the target did not say 'ready' within {limit:g} s{fault}")
             self._flush()
             select.select(self.fds(), [], [], rest)
             self.take()
@@ -262,17 +271,18 @@ class ConsolePeer(_Speaker):
         except BlockingIOError:
             return
         except OSError:
-            self._end("its console is gone")
-            return
+            data = b""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LINE_LIMIT:
+        if len(self._rest) > LINE_LIMIT or not data:
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             text = line.strip(b"\r")
-            if self._speaks and text.startswith(b'{"msg": '):
+            if self._speaks and is_message(text):
                 self._take_line(text)
             elif text:
                 self._free_text(text)
+        if not data:  # the other end is closed, as xenconsoled does it when a domain ends
+            self._end("its console is gone")
 
     def stop(self) -> None:
         """See ``Peer.stop``."""
@@ -315,13 +325,19 @@ class ConsolePeer(_Speaker):
                 self._recorder.event("exit", how=how)
 
     def _take_line(self, line: bytes) -> None:
-        # What an agent said before this run, and what an agent of another version says.
-        with contextlib.suppress(AdapterError):
+        try:
             message = parse_line(line)
             if message["msg"] == "told":
                 self.told[number(message, "id")] = message
+            elif message["msg"] == "agent" and not self._ready:
+                self._free_text(line)
             else:
                 super()._take_line(line)
+        except AdapterError as error:
+            self._free_text(line)
+            if self._ready:
+                raise
+            self._fault = str(error)  # it may be older than this run
 
 
 #: Makes a peer; a case has a fresh one.

@@ -182,6 +182,8 @@ def _wait_for_agent(domid: int) -> None:
         if rest <= 0 or not select.select([fd], [], [], rest)[0]:
             raise RuntimeError(f"the guest's agent does not start; its console: {said[-2000:]!r}")
         data = os.read(fd, 4096)
+        if not data:
+            raise RuntimeError(f"the guest has ended; its console: {said[-2000:]!r}")
         sys.stdout.write(data.decode("utf-8", "replace"))
         said += data
     os.close(fd)

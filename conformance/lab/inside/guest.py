@@ -88,6 +88,7 @@ class Agent:
         self._device = Device()
         self._say_lock = threading.Lock()
         self._sending = 0
+        self._starts = 0
 
     def serve(self) -> None:
         """Read lines for ever."""
@@ -98,6 +99,7 @@ class Agent:
                 continue
             kind = message.get("msg")
             if kind == "start":
+                self._starts += 1
                 self._device.close()
                 self._wait_gone(PATIENCE)
                 self._say(
@@ -110,7 +112,7 @@ class Agent:
             elif kind == "order" and message.get("do") == "cancel":
                 self._cancel()
             elif kind == "order" and message.get("do") != "stop":
-                self._in_thread(self._order, message)
+                self._in_thread(self._order, message | {"start": self._starts})
             elif kind == "gone":
                 self._device.close()
                 self._wait_gone(message["limit"])
@@ -134,7 +136,8 @@ class Agent:
             except OSError as error:
                 name = errno.errorcode.get(error.errno or 0, str(error.errno))
                 outcome = {"is": _OUTCOMES.get(error.errno or 0, "failed"), "why": name}
-        self._say(msg="result", id=message.get("id"), **outcome)
+        if message["start"] == self._starts:  # nobody waits for what was ordered before
+            self._say(msg="result", id=message.get("id"), **outcome)
 
     def _send(self, message: dict[str, Any]) -> dict[str, str]:
         self._sending += 1

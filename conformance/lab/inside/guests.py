@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import LabError
+from conformance.links.lines import is_agent
 from conformance.links.xen_devices import StoreClient
 
 #: Seconds in which a guest comes up at most, and of silence after its first words
 #: after which it has.
 _LIMIT, _QUIET = 80.0, 6.0
 
-#: What a guest says when it speaks the lines of the adapter page on its console.
-_AGENT = b'{"msg": "agent"'
-
 _PANIC = b"Kernel panic"
 
-#: Bytes of its first words that are kept.
-_KEPT = 1 << 14
+#: Bytes of its first words that are kept, and so many that it says too much.
+_KEPT, _FLOOD = 1 << 14, 1 << 20
 
 
 def create(request: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -59,30 +57,52 @@ def _wait_up(domid: int) -> bool:
         raise LabError("the guest has ended, or has no console")
     fd = os.open(console, os.O_RDWR | os.O_NOCTTY)
     tty.setraw(fd, 0)
-    said = b""
-    deadline = time.monotonic() + _LIMIT
     try:
-        while select.select([fd], [], [], _patience(said, deadline))[0]:
-            said += os.read(fd, 4096)
-            if _AGENT in said:
-                return True
-            if _PANIC in said or len(said) > 1 << 20 or time.monotonic() > deadline:
-                break
-    except OSError:
-        said += b"(its console is gone)"
+        return follow(fd, time.monotonic() + _LIMIT, _QUIET)
     finally:
         os.close(fd)
+
+
+def follow(console: int, deadline: float, quiet: float) -> bool:
+    """
+    Read a guest's console until it is up.
+
+    :param deadline: until then it is waited for, on the clock of ``time.monotonic``.
+    :param quiet: seconds of silence after its first words, after which it is up.
+    :return: whether it has an agent, which has spoken.
+    :raises LabError: it ends, panics, or says too much.
+    """
+    said = rest = b""
+    try:
+        while select.select([console], [], [], _patience(said, deadline, quiet))[0]:
+            data = _read(console)
+            said += data
+            *lines, rest = (rest + data).split(b"\n")
+            if any(is_agent(line) for line in lines):
+                return True
+            if not data or _PANIC in said:
+                last = said[-1500:].decode("utf-8", "backslashreplace")
+                gone = "" if data else " (and it is gone)"
+                raise LabError(f"the guest does not come up; its console: {last}{gone}")
+            if len(said) > _FLOOD:
+                raise LabError(f"the guest floods its console with more than {_FLOOD >> 20} MiB")
+            if time.monotonic() > deadline:
+                break
+        return False
+    finally:
         # On the console of this domain, which the host keeps.
         sys.stdout.write(said[-_KEPT:].decode("utf-8", "backslashreplace"))
         sys.stdout.flush()
-    if _PANIC in said or said.endswith(b"gone)"):
-        last = said[-1500:].decode("utf-8", "backslashreplace")
-        raise LabError(f"the guest does not come up; its console: {last}")
-    if len(said) > 1 << 20:
-        raise LabError("the guest floods its console with more than 1 MiB")
-    return False
 
 
-def _patience(said: bytes, deadline: float) -> float:
+def _read(console: int) -> bytes:
+    """What there is on a console; nothing if it is gone."""
+    try:
+        return os.read(console, 4096)
+    except OSError:
+        return b""
+
+
+def _patience(said: bytes, deadline: float, quiet: float) -> float:
     rest = max(0.0, deadline - time.monotonic())
-    return min(_QUIET, rest) if said else rest
+    return min(quiet, rest) if said else rest
