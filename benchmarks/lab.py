@@ -5,7 +5,6 @@ A real Xen in QEMU: judging the Linux driver, beside the bare boot of the same X
 Needs ``make lab``; without it there is nothing to measure.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -79,9 +78,9 @@ def _boot(folder: Path) -> float:
     start = time.monotonic()
     running = machine.boot(build.default().images, folder / "boot.log")
     try:
-        running.wait_for_line(build.BOOT_LIMIT, lambda: "stage boot")
-        if not json.loads(running.line.recv(65536))["ok"]:
-            raise RuntimeError("the lab does not boot")
+        said, _ = running.receive(build.BOOT_LIMIT, "stage boot")
+        if not said["ok"]:
+            raise LabError(f"stage {said['stage']}: {said['why']}; see {folder}/boot.log")
         return time.monotonic() - start
     finally:
         running.end()

@@ -23,6 +23,7 @@ from conformance.cli import main
 from conformance.errors import AdapterError, LabError, RecordingError
 from conformance.judge import Verdict
 from conformance.lab import between, build, machine, session, targets, tools
+from conformance.lab.__main__ import main as lab_main
 from conformance.lab.build import Lab
 from conformance.lab.inside import guests
 from conformance.lab.targets import LabTarget, Recipe
@@ -521,6 +522,63 @@ def test_a_lab_that_does_not_fit(
     assert not (tmp_path / "fresh").exists()
     made = {name for name in steps if (tmp_path / f"{name}.key").exists()}
     assert made == set(list(steps)[: list(steps).index(stage)])
+
+
+# A machine that does not answer.
+
+#: Stands for QEMU: greets on its monitor, takes one order, and then does what is behind it.
+QEMU = """#!/usr/bin/env python3
+import re, signal, socket, sys
+fd = re.search("id=monitor,fd=([0-9]+)", " ".join(sys.argv))[1]
+monitor = socket.socket(fileno=int(fd))
+monitor.sendall(b'{"QMP": {}}\\n')
+monitor.recv(1000)
+monitor.sendall(b'{"return": {}}\\n')
+"""
+
+
+@pytest.fixture
+def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program of QEMU's name that stays and says nothing."""
+    program = tmp_path / "bin" / machine.QEMU
+    program.parent.mkdir()
+    program.write_text(QEMU + "signal.pause()\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return program
+
+
+def test_a_panic_while_the_lab_is_built(
+    qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU ends with Xen: stage and console are named."""
+    qemu.write_text(QEMU + "print('Panic on CPU 0')\n")
+    monkeypatch.setattr(build, "_fetch", lambda lab, fresh: fresh.write_bytes(b""))
+    monkeypatch.setattr(build, "_make_images", lambda lab, fresh: fresh.mkdir())
+    monkeypatch.setattr(build, "_snapshot_key", lambda lab: "key")
+    monkeypatch.setattr(build, "missing_tools", lambda names: "")
+    monkeypatch.setenv("VTPM_LAB", str(tmp_path / "lab"))
+    assert lab_main() == 3
+    console = tmp_path / "lab/boot.log"
+    ended = f"stage boot: QEMU has ended (status 0); its console is in {console}"
+    assert capsys.readouterr().err == f"lab: {ended}\n"
+    assert "Panic" in console.read_text()
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "no answer within 0.1 s"), (1 << 22, "bytes of a request are not taken within 0.1 s")],
+    ids=["answer", "request"],
+)
+def test_a_server_in_dom0_that_hangs(size: int, said: str, qemu: Path, tmp_path: Path) -> None:
+    """Whatever it leaves undone, it is waited for as long as it may take."""
+    running = machine.boot(tmp_path, tmp_path / "console")
+    try:
+        with pytest.raises(LabError, match=f"stage load: .*{said}.*/console"):
+            running.send({"do": "load"}, bytes(size), 0.1, "stage load")
+            running.receive(0.1, "stage load")
+    finally:
+        running.end()
 
 
 # A package that has moved on.

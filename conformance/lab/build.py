@@ -206,8 +206,7 @@ def _save(lab: Lab, fresh: Path) -> None:
     console.unlink(missing_ok=True)
     running = machine.boot(lab.images, console)
     try:
-        running.wait_for_line(BOOT_LIMIT, lambda: "stage boot")
-        said = json.loads(running.line.recv(65536))
+        said, _ = running.receive(BOOT_LIMIT, "stage boot")
         if not said["ok"]:
             raise LabError(f"stage {said['stage']}: {said['why']}; see {console}")
         running.save(fresh)

@@ -17,7 +17,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,9 @@ class Machine:
     :param console: file that the lines on its serial port are added to.
     :param boot: arguments that make it boot or wait for a saved state.
     :raises LabError: QEMU is missing or ends at once.
+
+    A message between the host and dom0 is one JSON line, and behind it as many bytes of
+    data as its ``size`` says.
     """
 
     def __init__(self, memory: int, console: Path, boot: list[str]) -> None:
@@ -53,8 +55,9 @@ class Machine:
         self._memory = memory
         self._console = console
         self._monitor, monitor = socket.socketpair()
-        self.line, line = socket.socketpair()
+        self._line, line = socket.socketpair()
         self._buffer = b""
+        self._said = bytearray()
         try:
             log = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -132,33 +135,77 @@ class Machine:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return dict(json.loads(line))
 
-    def wait_for_line(self, limit: float, stage: Callable[[], str]) -> None:
+    def send(self, request: dict[str, Any], data: bytes, limit: float, stage: str) -> None:
         """
-        Wait until dom0 has said something.
+        Send dom0 a message, with ``data`` behind it.
 
         :param stage: what the machine is doing, in words, should it fail.
-        :raises LabError: it said nothing within ``limit`` seconds, or QEMU has ended.
+        :raises LabError: dom0 has not taken it within ``limit`` seconds, or QEMU has ended.
         """
+        message = json.dumps(request | {"size": len(data)}).encode() + b"\n"
+        rest = memoryview(message + data)
         deadline = time.monotonic() + limit
-        while not self._readable(self.line, min(deadline, time.monotonic() + 1.0)):
-            if self._process.poll() is not None:
-                raise self.ended()
-            if time.monotonic() >= deadline:
-                raise LabError(
-                    f"{stage()}: no answer within {limit:g} s; its console is in {self._console}"
-                )
+        while rest:
+            late = f"{len(rest)} bytes of a request are not taken within {limit:g} s"
+            self._wait_line(select.POLLOUT, deadline, stage, late)
+            try:
+                rest = rest[self._line.send(rest, socket.MSG_DONTWAIT) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise self.ended(stage) from None
+
+    def receive(self, limit: float, stage: str) -> tuple[dict[str, Any], bytes]:
+        """
+        The next message of dom0, and the data behind it.
+
+        :raises LabError: it has not come within ``limit`` seconds, or QEMU has ended.
+        """
+        deadline, late = time.monotonic() + limit, f"no answer within {limit:g} s"
+        while b"\n" not in self._said:
+            self._hear(deadline, stage, late)
+        line, _, rest = bytes(self._said).partition(b"\n")
+        self._said = bytearray(rest)
+        message = dict(json.loads(line))
+        size = int(message["size"])
+        while len(self._said) < size:
+            self._hear(deadline, stage, late)
+        data = bytes(self._said[:size])
+        del self._said[:size]
+        return message, data
+
+    def _hear(self, deadline: float, stage: str, late: str) -> None:
+        self._wait_line(select.POLLIN, deadline, stage, late)
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._line.recv(1 << 16)
+        if not data:
+            raise self.ended(stage)
+        self._said += data
+
+    def _wait_line(self, event: int, deadline: float, stage: str, late: str) -> None:
+        """Wait until the line to dom0 can be read, or written."""
+        poll = select.poll()
+        try:
+            poll.register(self._line, event)
+        except ValueError:
+            raise self.ended(stage) from None  # by another thread
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise LabError(f"{stage}: {late}; its console is in {self._console}")
 
     @staticmethod
     def _readable(source: socket.socket, deadline: float) -> bool:
         rest = max(0.0, deadline - time.monotonic())
         return bool(select.select([source], [], [], rest)[0])
 
-    def ended(self) -> LabError:
+    def ended(self, stage: str = "") -> LabError:
         """What to raise when it is no more."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
+        where = f"{stage}: " if stage else ""
+        status = self._process.poll()
         return LabError(
-            f"QEMU has ended (status {self._process.poll()}); its console is in {self._console}"
+            f"{where}QEMU has ended (status {status}); its console is in {self._console}"
         )
 
     def save(self, folder: Path) -> None:
@@ -198,7 +245,7 @@ class Machine:
     def _close(self) -> None:
         with self._lock:
             self._monitor.close()
-            self.line.close()
+            self._line.close()
             memory, self._memory = self._memory, -1
             if memory >= 0:
                 os.close(memory)

@@ -7,9 +7,7 @@ import contextlib
 import importlib.machinery
 import importlib.util
 import io
-import json
 import marshal
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +68,6 @@ class Session:
     def __init__(self, lab: Lab, console: Path) -> None:
         self.facts = lab.facts()
         self.guest = int(self.facts["guest"])
-        self._buffer = bytearray()
         self._machine = machine.resume(lab.snapshot, console)
         try:
             request = {"do": "load", "path": CODE}
@@ -103,35 +100,12 @@ class Session:
         self._machine.end()
 
     def _ask(self, request: dict[str, Any], data: bytes, limit: float) -> tuple[Any, bytes]:
-        line = json.dumps(request | {"size": len(data)}).encode() + b"\n"
-        try:
-            self._machine.line.sendall(line + data)
-            return self._answer(request, limit + _GRACE)
-        except OSError:
-            raise self._machine.ended() from None
-
-    def _answer(self, request: dict[str, Any], limit: float) -> tuple[Any, bytes]:
-        deadline = time.monotonic() + limit
-        while b"\n" not in self._buffer:
-            self._fill(request, deadline)
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
-        reply = json.loads(line)
-        while len(self._buffer) < reply["size"]:
-            self._fill(request, deadline)
-        data = bytes(self._buffer[: reply["size"]])
-        del self._buffer[: reply["size"]]
+        stage = f"stage {request.get('what', request['do'])}"
+        self._machine.send(request, data, limit + _GRACE, stage)
+        reply, left = self._machine.receive(limit + _GRACE, stage)
         if reply.get("kind") == "Server":
             raise LabError(f"the server in dom0: {reply['why']}\n{reply['where']}")
-        return reply, data
-
-    def _fill(self, request: dict[str, Any], deadline: float) -> None:
-        what = request.get("what", request["do"])
-        self._machine.wait_for_line(deadline - time.monotonic(), lambda: f"stage {what}")
-        data = self._machine.line.recv(1 << 16)
-        if not data:
-            raise self._machine.ended()
-        self._buffer += data
+        return reply, left
 
 
 def code(bytecode: str) -> bytes:
