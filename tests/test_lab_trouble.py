@@ -359,6 +359,37 @@ def test_what_fails_in_dom0_names_its_stage_and_its_log(
     assert (tmp_path / "traces/trace").read_text() == "what there was\n"
 
 
+def test_closing_while_a_machine_is_being_restored(
+    target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No case is played in it any more."""
+    restoring, dom0 = threading.Event(), Dom0()
+
+    def restore(lab: Lab, console: Path) -> Dom0:
+        restoring.set()
+        deadline = time.monotonic() + 10
+        while not target._closed and time.monotonic() < deadline:
+            threading.Event().wait(0.001)
+        return dom0
+
+    monkeypatch.setattr(targets, "Session", restore)
+    outcome: list[BaseException] = []
+
+    def play() -> None:
+        try:
+            target.play("a/b", {}, tmp_path / "trace", 1.0)
+        except BaseException as error:
+            outcome.append(error)
+
+    player = threading.Thread(target=play)
+    player.start()
+    assert restoring.wait(10)
+    target.close()
+    player.join(10)
+    assert [str(error) for error in outcome] == ["the lab has been closed"]
+    assert not dom0.open and dom0.played == []
+
+
 # What is played once for several cases.
 
 

@@ -196,6 +196,8 @@ class LabTarget:
             self._open.add(machine)
             self._own.machine = machine
             try:
+                if self._closed:  # while it was being restored
+                    raise LabError("the lab has been closed")
                 self._prepare(machine)
             except BaseException:
                 self._end(machine)
