@@ -32,8 +32,8 @@ from conformance.links.xen_peers import ConsolePeer
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.recorder import Recorder
 from conformance.report.results import Exit
-from conformance.run import Subject, trace_path
-from conformance.select import select
+from conformance.run import Subject, alone, trace_path
+from conformance.select import select as select_cases
 from conformance.subjects import python_object
 from tests.zoo import ANIMALS
 from vtpm_ref.states import Role
@@ -422,7 +422,7 @@ def subject_in(target: LabTarget) -> Subject:
 def record(case: str, folder: Path) -> bytes:
     """The trace of a frontend that breaks ``closing.closed-last`` in ``case``."""
     old = python_object(Role.FRONTEND, "an earlier target", ANIMALS["LooksWhenClosed"].make)
-    engine.run(old, select([Role.FRONTEND], [case]), folder)
+    engine.run(old, select_cases([Role.FRONTEND], [case]), folder)
     return trace_path(folder, case).read_bytes()
 
 
@@ -444,7 +444,7 @@ def test_no_trace_of_an_earlier_run_is_judged(
     assert all(record(case, folder) for case in cases)
     dom0 = Dom0(error, smoke=True)
     monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
-    run = engine.run(subject_in(target), select([Role.FRONTEND], cases), folder)
+    run = engine.run(subject_in(target), select_cases([Role.FRONTEND], cases), folder)
     assert all(entry.trouble for entry in run.cases)
     assert (run.broken(), run.exit_code) == ([], Exit.TROUBLE)
     left = [path for case in cases if (path := trace_path(folder, case)).exists()]
@@ -460,7 +460,7 @@ def test_what_a_case_showed_before_it_was_cut_off_is_judged(
     cut = trace[: trace.rindex(b'{"e":"footer"')] + bytes(1000)
     dom0 = Dom0(session.CallFailed("Ended", "did not end within 1 s", "", cut), smoke=True)
     monkeypatch.setattr(targets, "Session", lambda lab, console: dom0)
-    selection = select([Role.FRONTEND], [breaks, other])
+    selection = select_cases([Role.FRONTEND], [breaks, other])
     run = engine.run(subject_in(target), selection, tmp_path / "traces")
     assert ["did not end within 1 s" in entry.trouble for entry in run.cases] == [True, True]
     assert {clause.id for clause, _ in run.broken()} == {"closing.closed-last"}
@@ -483,6 +483,24 @@ def test_tools_that_are_interrupted(
     monkeypatch.setattr("sys.argv", ["between", str(tmp_path)])
     assert {"tools": tools.main, "between": between.main}[name]() == Exit.INTERRUPTED
     assert capsys.readouterr().err == f"{name}: interrupted\n"
+
+
+def test_consoles_of_an_earlier_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are removed when a run begins, but not by one that is refused its folder."""
+    monkeypatch.setattr(Lab, "facts", lambda self: {"guest": "1", "Xen": "4", "Linux": "6"})
+    error = LabError("it does not come up")
+    monkeypatch.setattr(targets, "Session", lambda lab, console: Dom0(error))
+    console = tmp_path / "console-lab-0.log"
+    console.write_text("of the run that is under way")
+    run = ["run", "frontend", "--lab", "linux", "page", "--traces", str(tmp_path)]
+    with alone(tmp_path):
+        assert main(run) == 4
+    assert "another run records here" in capsys.readouterr().err
+    assert console.exists()
+    assert main(run) == 3
+    assert not console.exists()
 
 
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.

@@ -103,7 +103,15 @@ class LabTarget:
         These cases will be asked for, in this order.
 
         Of those that do the same the first is played, and lends the others its trace.
+        What the consoles of an earlier run said is removed.
+
+        :raises RecordingError: it cannot be.
         """
+        try:
+            for console in self._folder.glob("console-*.log"):
+                console.unlink()
+        except OSError as error:
+            raise RecordingError(f"{self._folder}: cannot be written: {error.strerror}") from error
         first: dict[object, str] = {}
         self._twins = {case: first.setdefault(CASES[case].deed, case) for case in cases}
 
@@ -298,12 +306,6 @@ def subject_of(recipe: Recipe, name: str, folder: Path) -> Subject:
     """
     lab = build.default()
     facts = lab.facts()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for console in folder.glob("console-*.log"):
-            console.unlink()
-    except OSError as error:
-        raise RecordingError(f"{folder}: cannot be written: {error.strerror}") from error
     name = name or f"xen-tpmfront of Linux {facts['Linux']}"
     target = LabTarget(lab, recipe, folder)
     versions = {"Xen": facts["Xen"], "Linux": facts["Linux"]}
