@@ -27,7 +27,7 @@ from conformance.cli import main
 from conformance.errors import AdapterError, LabError, UsageError
 from conformance.lab import build, cpio, images, kernel, session
 from conformance.lab.build import Lab
-from conformance.links import xen, xen_devices
+from conformance.links import xen, xen_devices, xen_store
 from conformance.links.xen import evidence
 from conformance.links.xen_devices import StoreClient
 from conformance.links.xen_peers import Peer
@@ -288,6 +288,29 @@ def test_an_answer_that_the_log_does_not_show_yet_is_waited_for(
     monkeypatch.setattr("time.sleep", lambda seconds: log.add(*late))
     log.log.drain(own.asked + 1)
     assert log.seen == [(True, "write", f"{FRONTEND}/state", "4", 0, True)]
+
+
+def test_a_log_that_does_not_show_the_judge(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without knowing its own connection it would put its writes down to the target."""
+    own = Own(log)
+    monkeypatch.setattr(log, "add", lambda *lines: None)
+    monkeypatch.setattr(xen_store, "_LOG_LIMIT", 0.01)
+    slow = StoreLog(tmp_path / "log", [Place()], 1, lambda *event: None, 3.0)
+    with pytest.raises(AdapterError, match=f"{tmp_path}/log does not show within 0.03 s what it"):
+        slow.find_own(own)  # type: ignore[arg-type]
+
+
+def test_an_answer_that_the_log_never_shows(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said, and what the log does show is recorded."""
+    own = Own(log)
+    log.log.find_own(own)  # type: ignore[arg-type]
+    log.add(f"IN 0xa {HEAD} WRITE ({FRONTEND}/state 3)", f"OUT 0xa {HEAD} WRITE (OK )")
+    monkeypatch.setattr(log.log, "_limit", 0.01)
+    with pytest.raises(AdapterError, match=r"does not show within 0\.01 s what it has answered"):
+        log.log.drain(own.asked + 1)
+    assert log.seen == [(False, "write", f"{FRONTEND}/state", "3", 0, True)]
 
 
 @pytest.fixture

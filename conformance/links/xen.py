@@ -92,7 +92,7 @@ class XenLink(Link):
             raise AdapterError(f"this is no Xen host, or its modules are not loaded: no {gone}")
         self._grants, self._channels = Grants(), EventChannels()
         judged = self.first.domid_of(self.judged)
-        self._store = RealStore(judged, self._observe_op, self._log)
+        self._store = RealStore(judged, self._observe_op, self._log, self._scale)
         self.store_ = self._store  # type: ignore[assignment]
         self._refuse_another_s()
         self._remove_nodes(self.place)

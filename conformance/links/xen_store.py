@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from conformance.errors import AdapterError
 from conformance.links.xen_devices import StoreClient, StoreRefused
 from conformance.links.xenstore import TOOLSTACK, StoreError, WatchEvent
 from vtpm_ref.states import Role
@@ -23,7 +24,7 @@ from vtpm_ref.xenbus import Place
 #: Told of each operation: whether the judge's own, operation, path, value, transaction, success.
 Record = Callable[[bool, str, str, str | None, int, bool], None]
 
-#: Seconds until the log has what xenstored has answered already.
+#: Seconds, before the multiplier, until the log has what xenstored has answered already.
 _LOG_LIMIT = 0.5
 
 _LINE = re.compile(r"(IN|OUT) (0x[0-9a-f]+) \d+ [\d:]+ ([A-Z_]+) \((.*)\)")
@@ -50,9 +51,13 @@ class StoreLog:
     :param path: the file that xenstored writes (``xenstore-control logfile``).
     :param places: the devices; operations elsewhere are left out.
     :param judged: domid of the target, whose relative paths start in its home.
+    :param scale: multiplier of every limit, for slow machines.
     """
 
-    def __init__(self, path: Path, places: list[Place], judged: int, record: Record) -> None:
+    def __init__(
+        self, path: Path, places: list[Place], judged: int, record: Record, scale: float = 1.0
+    ) -> None:
+        self._path, self._limit = path, _LOG_LIMIT * scale
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.lseek(self._fd, 0, os.SEEK_END)
         self._places = places
@@ -67,18 +72,21 @@ class StoreLog:
         self._shown: set[tuple[str, int]] = set()
 
     def find_own(self, client: StoreClient) -> None:
-        """Learn which connection is ``client``: the one that reads a node of this name."""
+        """
+        Learn which connection is ``client``: the one that reads a node of this name.
+
+        :raises AdapterError: the log does not show it.
+        """
         marker = f"/tool/vtpm-conformance/{os.getpid()}"
         client.read(marker)
-        deadline = time.monotonic() + _LOG_LIMIT
-        found: list[_Entry] = []
-        while not found and time.monotonic() < deadline:
+        deadline = time.monotonic() + self._limit
+        while not self._own:
             self._entries += self._parse()
-            asked = [e for e in self._entries if e.op == "READ" and e.words.rstrip() == marker]
-            found = [entry for entry in asked if entry.ok is not None]
-            time.sleep(0.0001)
-        if found:
-            self._own, self._answered = found[0].connection, client.asked
+            for entry in self._entries:
+                if entry.op == "READ" and entry.words.rstrip() == marker and entry.ok is not None:
+                    self._own, self._answered = entry.connection, client.asked
+            if not self._own:
+                self._check(deadline)
         self._entries.clear()
 
     def drain(self, asked: int = 0) -> None:
@@ -87,15 +95,26 @@ class StoreLog:
 
         :param asked: operations that the judge has asked for; all have been answered,
             so wait until the log has them, and whatever xenstored took before them.
+        :raises AdapterError: the log does not show them; what it shows is recorded.
         """
-        deadline = time.monotonic() + _LOG_LIMIT
-        while True:
+        deadline = time.monotonic() + self._limit
+        try:
             self._entries += self._parse()
-            if self._is_settled(asked) or time.monotonic() > deadline:
-                break
-            time.sleep(0.0001)  # the CPU is xenstored's, which has to write its line
-        while self._entries and self._entries[0].ok is not None:
-            self._tell(self._entries.pop(0))
+            while not self._is_settled(asked):
+                self._check(deadline)
+                self._entries += self._parse()
+        finally:
+            while self._entries and self._entries[0].ok is not None:
+                self._tell(self._entries.pop(0))
+
+    def _check(self, deadline: float) -> None:
+        """Let xenstored, which has to write its line, have the CPU; but not for ever."""
+        if time.monotonic() > deadline:
+            raise AdapterError(
+                f"xenstored's log {self._path} does not show within {self._limit:g} s what it"
+                " has answered; is it on (xenstore-control log on), and is the disk full?"
+            )
+        time.sleep(0.0001)
 
     def _is_settled(self, asked: int) -> bool:
         if not asked:
@@ -160,13 +179,14 @@ class RealStore:
 
     :param judged: domid of the target.
     :param log: xenstored's trace log, if it writes one.
+    :param scale: multiplier of every limit, for slow machines.
 
     :ivar places: the devices whose nodes are recorded.
     :ivar toolstack: whether what is written now is the toolstack's part.
-    :raises AdapterError: there is no xenstore here.
+    :raises AdapterError: there is no xenstore here, or its log shows nothing.
     """
 
-    def __init__(self, judged: int, record: Record, log: Path | None) -> None:
+    def __init__(self, judged: int, record: Record, log: Path | None, scale: float = 1.0) -> None:
         self.places: list[Place] = []
         self.toolstack = False
         self._record = record
@@ -177,8 +197,9 @@ class RealStore:
         self._stale: list[str] = []
         self.client = StoreClient(self._changed)
         self.fd = self.client.fd
-        self._log = StoreLog(log, self.places, judged, record) if log is not None else None
-        if self._log is not None:
+        self._log: StoreLog | None = None
+        if log is not None:
+            self._log = StoreLog(log, self.places, judged, record, scale)
             self._log.find_own(self.client)
 
     def follow(self, place: Place, judged: Role) -> None:
