@@ -25,7 +25,7 @@ from conformance.judge import Verdict
 from conformance.lab import between, build, machine, session, targets, tools
 from conformance.lab.__main__ import main as lab_main
 from conformance.lab.build import Lab
-from conformance.lab.inside import guests
+from conformance.lab.inside import dom0, guests
 from conformance.lab.targets import LabTarget, Recipe
 from conformance.links import xen, xen_devices
 from conformance.links.xen_peers import ConsolePeer
@@ -628,6 +628,48 @@ def test_a_server_in_dom0_that_hangs(size: int, said: str, qemu: Path, tmp_path:
             running.receive(0.1, "stage load")
     finally:
         running.end()
+
+
+# What guests have said.
+
+
+def test_consoles_of_guests_are_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each from where the last reply ended; of a flood, the end."""
+    monkeypatch.setattr(dom0, "CONSOLES", tmp_path)
+    monkeypatch.setattr(dom0, "MOST_CONSOLE", 8)
+    consoles = dom0.Consoles()
+    assert consoles.news() == b""
+    log = tmp_path / "guest-linux.log"
+    log.write_text("one\n")
+    assert (consoles.news(), consoles.news()) == (b"one\n", b"")
+    with log.open("a") as more:
+        more.write("a long line\n")
+    (tmp_path / "guest-target.log").write_text("two\n")
+    assert consoles.news() == b"ng line\ntwo\n"
+
+
+class Talks:
+    """Stands for a machine whose guest says something while a case is played."""
+
+    def send(self, request: dict[str, object], data: bytes, limit: float, stage: str) -> None:
+        """It is asked."""
+
+    def receive(self, limit: float, stage: str) -> tuple[dict[str, object], bytes]:
+        """It answers."""
+        return {"ok": True, "value": 1, "console": 9}, b"the traceOops: 1\r\n"
+
+
+def test_what_a_guest_said_is_kept_with_its_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes with the reply, and goes to the machine's console."""
+    monkeypatch.setattr(Lab, "facts", lambda self: {"guest": "1", "bytecode": ""})
+    monkeypatch.setattr(machine, "resume", lambda snapshot, console: Talks())
+    console = tmp_path / "console"
+    opened = session.Session(Lab(tmp_path), console)
+    console.write_text("(XEN) before\n")
+    assert opened.call("what", 1.0, case="page.size/x") == (1, b"the trace")
+    assert console.read_bytes() == b"(XEN) before\n--- guest, page.size/x ---\nOops: 1\n"
 
 
 # A package that has moved on.

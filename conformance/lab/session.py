@@ -15,7 +15,7 @@ from typing import Any
 
 import conformance
 import vtpm_ref
-from conformance.errors import LabError
+from conformance.errors import LabError, RecordingError
 from conformance.lab import machine
 from conformance.lab.build import Lab
 
@@ -61,13 +61,14 @@ class Session:
     """
     One restored machine, with the judge's code in it.
 
-    :param console: file for the lines on its console.
+    :param console: file for what is said on its console, and on those of its guests.
     :raises LabError: it cannot be restored, or does not answer.
     """
 
     def __init__(self, lab: Lab, console: Path) -> None:
         self.facts = lab.facts()
         self.guest = int(self.facts["guest"])
+        self._console = console
         self._machine = machine.resume(lab.snapshot, console)
         try:
             request = {"do": "load", "path": CODE}
@@ -89,6 +90,7 @@ class Session:
         :return: what the function returned, and the bytes that it left in its file.
         :raises CallFailed: it raised, or did not end by itself.
         :raises LabError: the machine is no more.
+        :raises RecordingError: what guests have said cannot be kept.
         """
         reply, data = self._ask({"do": "call", "what": what, "limit": limit} | request, b"", limit)
         if not reply["ok"]:
@@ -103,9 +105,22 @@ class Session:
         stage = f"stage {request.get('what', request['do'])}"
         self._machine.send(request, data, limit + _GRACE, stage)
         reply, left = self._machine.receive(limit + _GRACE, stage)
+        rest = len(left) - int(reply.get("console", 0))
+        self._keep(str(request.get("case") or stage), left[rest:])
         if reply.get("kind") == "Server":
             raise LabError(f"the server in dom0: {reply['why']}\n{reply['where']}")
-        return reply, left
+        return reply, left[:rest]
+
+    def _keep(self, when: str, said: bytes) -> None:
+        """Add what guests have said to the console's file."""
+        if not said:
+            return
+        try:
+            with self._console.open("ab") as log:
+                log.write(f"--- guest, {when} ---\n".encode() + said.rstrip() + b"\n")
+        except OSError as error:
+            why = f"{self._console}: cannot be written: {error.strerror}"
+            raise RecordingError(why) from error
 
 
 def code(bytecode: str) -> bytes:

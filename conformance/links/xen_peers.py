@@ -289,6 +289,9 @@ class ConsolePeer(_Speaker):
         if self._fd >= 0:
             self._say({"msg": "order", "id": 0, "do": "stop"})
             os.close(self._fd)
+            if self._lines > CONSOLE_LIMIT and self._recorder is not None:
+                more = self._lines - CONSOLE_LIMIT
+                self._recorder.event("console", text=f"(and {more} more lines)")
         self._fd, self._outlet = -1, None
 
     def is_free(self, limit: float, help: Callable[[], None]) -> bool:

@@ -37,11 +37,16 @@ def test_linux_breaks_what_is_known_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_linux_fails_without_that_file(tmp_path: Path) -> None:
-    """A broken MUST is a broken MUST, and its report shows the driver's own request."""
+    """
+    A broken MUST is a broken MUST, and its report shows the driver's own request.
+
+    What the guest said on its console lies beside it.
+    """
     done = judge("run", "frontend", "--lab", "linux", "packet.request-header", folder=tmp_path)
     assert done.returncode == 1
     assert "a request of 9 bytes" in done.stdout
-    assert list(tmp_path.glob("console-*.log"))
+    said = "".join(path.read_text() for path in tmp_path.glob("console-*.log"))
+    assert '"msg": "ready"' in said.partition("--- guest, packet.request-header/nine-bytes ---")[2]
 
 
 def test_linux_gives_up_what_takes_longer_than_it_was_told(tmp_path: Path) -> None:

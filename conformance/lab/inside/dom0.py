@@ -7,7 +7,8 @@ is judged with comes later: the host sends the code, and each call of it runs in
 a fork, so that nothing of one case is left for the next.  Standard library only.
 
 A request is one JSON line; if it has a ``size``, so many bytes for the file ``path``
-follow.  A reply is one JSON line and ``size`` bytes.
+follow.  A reply is one JSON line and ``size`` bytes; the last ``console`` of these are
+what guests have said on their consoles since the reply before.
 """
 
 import contextlib
@@ -49,6 +50,9 @@ PRELOADED = (
 
 PORT = Path("/dev/vport0p1")
 GUEST = "/guest"
+
+#: Where the init script lets xenconsoled keep what guests say, and how much a reply brings.
+CONSOLES, MOST_CONSOLE = Path("/var/log/xen/console"), 1 << 18
 
 
 class Host:
@@ -93,6 +97,25 @@ class Host:
         self._buffer += data
 
 
+class Consoles:
+    """What xenconsoled has written down of the guests' consoles."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, int] = {}
+
+    def news(self) -> bytes:
+        """What is new; of very much, the end."""
+        found = b""
+        for path in sorted(CONSOLES.glob("guest-*.log")):
+            with path.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                start = max(self._read.get(path, 0), size - MOST_CONSOLE)
+                log.seek(start)
+                found += log.read(size - start)
+            self._read[path] = size
+        return found
+
+
 def load(request: dict[str, Any]) -> dict[str, Any]:
     """Take the judge's code: a zip file of its modules."""
     sys.path.insert(0, request["path"])
@@ -100,7 +123,7 @@ def load(request: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True}
 
 
-def call(request: dict[str, Any], host: Host) -> None:
+def call(request: dict[str, Any], host: Host, consoles: Consoles) -> None:
     """Run ``module:function(request, folder)`` in a fork; send back what it leaves in ``out``."""
     module, _, function = request["what"].partition(":")
     out = Path("/tmp/out")
@@ -114,7 +137,9 @@ def call(request: dict[str, Any], host: Host) -> None:
     os.close(writer)
     answer = _outcome(child, reader, float(request["limit"]))
     os.close(reader)
-    host.send(answer, out.read_bytes() if out.exists() else b"")
+    said = consoles.news()
+    left = out.read_bytes() if out.exists() else b""
+    host.send(answer | {"console": len(said)}, left + said)
 
 
 def _child(action: Any, request: dict[str, Any], out: Path, writer: int) -> None:
@@ -226,6 +251,7 @@ def main() -> None:
             "magic": importlib.util.MAGIC_NUMBER.hex(),
         }
     )
+    consoles = Consoles()
     while True:
         request = host.receive()
         try:
@@ -235,7 +261,7 @@ def main() -> None:
                 Path(request["path"]).chmod(request["mode"])
                 host.send({"ok": True})
             else:
-                call(request, host)
+                call(request, host, consoles)
         except Exception as error:
             where = traceback.format_exc()
             host.send({"ok": False, "kind": "Server", "why": repr(error), "where": where})

@@ -6,7 +6,6 @@ Runs in dom0: brings up a PV guest of the user's in the place of the Linux guest
 import os
 import select
 import subprocess
-import sys
 import time
 import tty
 from pathlib import Path
@@ -22,8 +21,8 @@ _LIMIT, _QUIET = 80.0, 6.0
 
 _PANIC = b"Kernel panic"
 
-#: Bytes of its first words that are kept, and so many that it says too much.
-_KEPT, _FLOOD = 1 << 14, 1 << 20
+#: Bytes that it may say until it is up.
+_FLOOD = 1 << 20
 
 
 def create(request: dict[str, Any], out: Path) -> dict[str, Any]:
@@ -73,26 +72,21 @@ def follow(console: int, deadline: float, quiet: float) -> bool:
     :raises LabError: it ends, panics, or says too much.
     """
     said = rest = b""
-    try:
-        while select.select([console], [], [], _patience(said, deadline, quiet))[0]:
-            data = _read(console)
-            said += data
-            *lines, rest = (rest + data).split(b"\n")
-            if any(is_agent(line) for line in lines):
-                return True
-            if not data or _PANIC in said:
-                last = said[-1500:].decode("utf-8", "backslashreplace")
-                gone = "" if data else " (and it is gone)"
-                raise LabError(f"the guest does not come up; its console: {last}{gone}")
-            if len(said) > _FLOOD:
-                raise LabError(f"the guest floods its console with more than {_FLOOD >> 20} MiB")
-            if time.monotonic() > deadline:
-                break
-        return False
-    finally:
-        # On the console of this domain, which the host keeps.
-        sys.stdout.write(said[-_KEPT:].decode("utf-8", "backslashreplace"))
-        sys.stdout.flush()
+    while select.select([console], [], [], _patience(said, deadline, quiet))[0]:
+        data = _read(console)
+        said += data
+        *lines, rest = (rest + data).split(b"\n")
+        if any(is_agent(line) for line in lines):
+            return True
+        if not data or _PANIC in said:
+            last = said[-1500:].decode("utf-8", "backslashreplace")
+            gone = "" if data else " (and it is gone)"
+            raise LabError(f"the guest does not come up; its console: {last}{gone}")
+        if len(said) > _FLOOD:
+            raise LabError(f"the guest floods its console with more than {_FLOOD >> 20} MiB")
+        if time.monotonic() > deadline:
+            break
+    return False
 
 
 def _read(console: int) -> bytes:
