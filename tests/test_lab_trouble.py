@@ -503,6 +503,16 @@ def test_consoles_of_an_earlier_run(
     assert not console.exists()
 
 
+@pytest.mark.parametrize("name", ["out", "code.zip", "target.cfg"])
+def test_a_program_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """Its file in dom0 is not among those of the lab, which would take its place."""
+    program = tmp_path / name
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    recipe = targets._program(Role.BACKEND, str(program))
+    assert list(recipe.files) == [recipe.command] == [f"/tmp/target/{name}"]
+
+
 # A full disk. The limit on a file's size fails as one does, and needs no disk to be filled.
 
 

@@ -31,6 +31,9 @@ CASE_LIMIT = 120.0
 #: Seconds until a guest of the user's has come up.
 GUEST_LIMIT = 90.0
 
+#: Where the target's files are in dom0; nothing else is there, whatever their names are.
+FILES = "/tmp/target"
+
 #: Machines that play cases at the same time, as far as there are processors.
 MACHINES = 2
 
@@ -328,7 +331,7 @@ def _program(role: Role, command: str) -> Recipe:
     found = shutil.which(program)
     if found is None:
         raise UsageError(f"--lab exec:{command}: there is no program {program}")
-    path = f"/tmp/{Path(found).name}"
+    path = f"{FILES}/{Path(found).name}"
     files = {path: Path(found).read_bytes()}
     return Recipe(role, "program", shlex.join([path, *arguments]), files)
 
@@ -339,5 +342,6 @@ def _guest(role: Role, names: str) -> Recipe:
     for path in paths:
         if not path.is_file() or len(paths) > 2:
             raise UsageError(f"--lab guest:{names}: {path}: expected KERNEL[,INITRD], two files")
-    files = dict(zip(("/tmp/kernel", "/tmp/initrd"), (p.read_bytes() for p in paths), strict=False))
+    parts = zip(("kernel", "initrd"), paths, strict=False)
+    files = {f"{FILES}/{part}": path.read_bytes() for part, path in parts}
     return Recipe(role, "guest", files=files)

@@ -104,8 +104,12 @@ def test_a_host_whose_xenstored_writes_no_log(
 
 
 def test_a_faulty_backend_is_caught(tmp_path: Path) -> None:
-    """A backend that does not answer a request that is too long breaks just that clause."""
-    program = tmp_path / "broken"
+    """
+    A backend that does not answer a request that is too long breaks just that clause.
+
+    Its name is that of a file of the lab's own in dom0.
+    """
+    program = tmp_path / "out"
     program.write_text(
         f'#!/usr/bin/python3.11\nimport sys\nsys.path.insert(0, "{CODE}")\n'
         + (ROOT / "examples/broken_backend.py").read_text()

@@ -75,6 +75,7 @@ class Host:
 
     def _store(self, path: Path, size: int) -> None:
         """Write the next ``size`` bytes to a file; dom0 has no memory to keep them in."""
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
             while size:
                 if not self._buffer:
