@@ -15,6 +15,7 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -321,7 +322,7 @@ class Dom0:
         self.played.append(request["case"])
         if self._error is not None and not (self._smoke and not request["case"]):
             raise self._error
-        return {"skipped": "", "disorder": False}, self._data
+        return {"skipped": "", "disorder": False, "agent": False}, self._data
 
     def close(self) -> None:
         """It has been ended."""
@@ -388,6 +389,61 @@ def test_closing_while_a_machine_is_being_restored(
     player.join(10)
     assert [str(error) for error in outcome] == ["the lab has been closed"]
     assert not dom0.open and dom0.played == []
+
+
+class Slow:
+    """Stands for a machine whose guest's agent speaks only in the first case."""
+
+    guest = 1
+
+    def __init__(self) -> None:
+        self.speaks: list[bool] = []
+        self.created: dict[str, object] = {}
+
+    def put(self, path: str, data: bytes, *, executable: bool) -> None:
+        """The guest's files."""
+
+    def call(self, what: str, limit: float, **request: Any) -> tuple[object, bytes]:
+        """The guest comes up without a word, or plays a case."""
+        if "peer" not in request:
+            self.created = {"limit": limit, **request}
+            return {"domid": 2, "speaks": False}, b""
+        self.speaks.append(request["peer"]["speaks"])
+        skipped = "" if self.speaks[-1] else "the target does not declare the capability 'orders'"
+        return {"skipped": skipped, "disorder": False, "agent": True}, b""
+
+    def close(self) -> None:
+        """The machine is ended."""
+
+
+def test_a_guest_that_is_slow_to_come_up(
+    target: LabTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has as long as the multiplier gives, and what it could not be asked is asked again."""
+    slow = Slow()
+    monkeypatch.setattr(targets, "Session", lambda lab, console: slow)
+    guest = LabTarget(Lab(tmp_path), Recipe(Role.FRONTEND, "guest"), tmp_path / "traces")
+    assert guest.play("a/b", {}, tmp_path / "trace", 3.0) == ""
+    assert guest.play("a/c", {}, tmp_path / "trace", 3.0) == ""
+    guest.close()
+    assert slow.speaks == [False, True, True]
+    assert slow.created == {"limit": 3.0 * targets.GUEST_LIMIT, "scale": 3.0, "files": []}
+
+
+def test_an_agent_that_is_heard_late(console: tuple[int, str], tmp_path: Path) -> None:
+    """It counts, though the guest was taken for one without."""
+    guest, path = console
+    peer = ConsolePeer(path, comes_first=False, speaks=False)
+    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
+        peer.start(Role.FRONTEND, PLACE, recorder, 1.0)
+        found = []
+        for line in (b"booting\n", b'{"msg": "agent"}\n'):
+            os.write(guest, line)
+            assert select.select(peer.fds(), [], [], 10)[0]
+            peer.take()
+            found.append(peer.has_agent)
+        peer.stop()
+    assert found == [False, True]
 
 
 # What is played once for several cases.

@@ -28,7 +28,7 @@ from vtpm_ref.xenbus import Place
 #: Seconds, before the multiplier, that one case may take in dom0.
 CASE_LIMIT = 120.0
 
-#: Seconds until a guest of the user's has come up.
+#: Seconds, before the multiplier, until a guest of the user's has come up.
 GUEST_LIMIT = 90.0
 
 #: Where the target's files are in dom0; nothing else is there, whatever their names are.
@@ -162,7 +162,7 @@ class LabTarget:
     def _play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """In a worker's thread, with a machine of its own."""
         _remove(path)
-        machine = self._machine()
+        machine = self._machine(scale)
         facts = self._facts
         request = {
             "case": case,
@@ -193,9 +193,12 @@ class LabTarget:
         _write(path, data)
         if said["disorder"]:
             self._end(machine)
+        elif said["agent"] and not machine.speaks:
+            machine.speaks = True  # it was slow to come up; now it can be given orders
+            return self._play(case, header, path, scale)
         return str(said["skipped"])
 
-    def _machine(self) -> "_Machine":
+    def _machine(self, scale: float) -> "_Machine":
         """This worker's machine, restored if need be."""
         machine: _Machine | None = getattr(self._own, "machine", None)
         if machine is None:
@@ -209,22 +212,22 @@ class LabTarget:
             try:
                 if self._closed:  # while it was being restored
                     raise LabError("the lab has been closed")
-                self._prepare(machine)
+                self._prepare(machine, scale)
             except BaseException:
                 self._end(machine)
                 raise
         return machine
 
-    def _prepare(self, machine: "_Machine") -> None:
+    def _prepare(self, machine: "_Machine", scale: float) -> None:
         """Bring the target in."""
         session, recipe = machine.session, self._recipe
         for path, data in recipe.files.items():
             session.put(path, data, executable=True)
         machine.guest = session.guest
         if recipe.kind == "guest":
-            request = {"files": list(recipe.files), "console": str(machine.console)}
+            files = list(recipe.files)
             try:
-                made, _ = session.call(_CREATE, GUEST_LIMIT, **request)
+                made, _ = session.call(_CREATE, GUEST_LIMIT * scale, files=files, scale=scale)
             except CallFailed as failed:
                 raise LabError(f"stage guest: {failed.why}; see {machine.console}") from None
             machine.guest, machine.speaks = made["domid"], made["speaks"]

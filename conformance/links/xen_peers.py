@@ -20,6 +20,7 @@ from conformance.links.base import Outcome
 from conformance.links.lines import (
     PROTOCOL,
     cut,
+    is_agent,
     is_message,
     number,
     parse_line,
@@ -47,6 +48,7 @@ class Peer:
     :ivar can: what it can do, the words of the adapter page.
     :ivar exited: how it ended, or ``None`` while it runs.
     :ivar results: what has become of each order.
+    :ivar has_agent: whether it turned out to take orders, though it was taken for mute.
     """
 
     #: Whether it has to be there before its device is.
@@ -57,6 +59,7 @@ class Peer:
         self.can: frozenset[str] = frozenset()
         self.exited: str | None = None
         self.results: dict[int, Outcome] = {}
+        self.has_agent = False
 
     def start(self, role: Role, place: Place, recorder: Recorder, scale: float) -> None:
         """
@@ -281,6 +284,7 @@ class ConsolePeer(_Speaker):
                 self._take_line(text)
             elif text:
                 self._free_text(text)
+                self.has_agent |= is_agent(text)
         if not data:  # the other end is closed, as xenconsoled does it when a domain ends
             self._end("its console is gone")
 

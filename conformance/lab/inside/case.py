@@ -35,7 +35,8 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
     Play the case that ``request`` names, with its trace in ``out``; without one, only start.
 
     :return: ``skipped``, in words why the case does not apply, empty if it was played;
-        ``disorder``, whether the target can take no further case.
+        ``disorder``, whether the target can take no further case; ``agent``, whether it
+        has said meanwhile that it takes orders.
     :raises AdapterError: the target does not start.
     """
     header = request["header"]
@@ -50,11 +51,11 @@ def play(request: dict[str, Any], out: Path) -> dict[str, Any]:
             case = request["case"]
             skipped = playing.play(CASES[case], link, scale) if case else ""
             if not case and not request["peer"]["speaks"]:
-                _wait_notice(link, NOTICE_LIMIT * scale)
+                _wait_notice(link, peer, NOTICE_LIMIT * scale)
         finally:
             link.stop()
     ended = request["peer"]["kind"] != "program" and link.exited is not None
-    return {"skipped": skipped, "disorder": ended or link.disorder}
+    return {"skipped": skipped, "disorder": ended or link.disorder, "agent": peer.has_agent}
 
 
 def make_peer(words: dict[str, Any]) -> Peer:
@@ -73,16 +74,20 @@ def make_peer(words: dict[str, Any]) -> Peer:
     return ConsolePeer(console, comes_first=words["kind"] == "linux", speaks=words["speaks"])
 
 
-def _wait_notice(link: XenLink, limit: float) -> None:
+def _wait_notice(link: XenLink, peer: Peer, limit: float) -> None:
     """
-    Wait until a guest without an agent has written something for its device.
+    Wait until a guest without an agent has written something for its device, or has one.
 
     :raises AdapterError: it has not within ``limit`` seconds, or has ended.
     """
     role, device = link.judged, link.first
     if role is Role.FRONTEND:
         BackendTester(device).announce()  # it may wait for that
-    if not device.wait(lambda: device.read(role, "state") != "1", limit, "notice of the device"):
+
+    def noticed() -> bool:
+        return peer.has_agent or device.read(role, "state") != "1"
+
+    if not device.wait(noticed, limit, "notice of the device"):
         how = f"has ended: {link.exited}" if link.exited else "does not take notice of its device"
         path = device.place.path(role, "state")
         raise AdapterError(
