@@ -9,11 +9,15 @@ import json
 import os
 import resource
 import select
+import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +194,8 @@ def heard(trace: Path) -> list[str]:
 def test_a_guest_that_is_gone(speaks: bool, console: tuple[int, str], tmp_path: Path) -> None:
     """Its console is closed without a word of farewell; what it said last is kept."""
     guest, path = console
-    os.write(guest, READY)
+    if speaks:
+        os.write(guest, READY)
     peer = ConsolePeer(path, comes_first=False, speaks=speaks)
     with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
         peer.start(Role.BACKEND, PLACE, recorder, 0.05)
@@ -755,3 +760,99 @@ def test_a_package_that_has_moved_on(tmp_path: Path, monkeypatch: pytest.MonkeyP
         build.build(lab, lambda said: None)
     assert str(failed.value) == f"stage packages: {why}; see {lab.folder}/packages.log"
     assert {path.name for path in lab.folder.iterdir()} == {"packages.log"}
+
+
+# A build that is stopped. What fetches has children of its own, and cleans up when told.
+
+FETCHER = """#!/bin/sh
+trap 'rm -r "$TMPDIR/root"; : >"$TMPDIR/../cleaned"; exit 1' TERM
+mkdir "$TMPDIR/root"
+sleep 1000 &
+echo $! >"$TMPDIR/../child"
+wait
+"""
+
+
+def wait_for(ready: Callable[[], bool], limit: float = 20.0) -> None:
+    """Until ``ready()``; fails if that takes longer than ``limit`` seconds."""
+    deadline = time.monotonic() + limit
+    while not ready():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
+@pytest.fixture
+def building(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """``make lab`` while it fetches, in ``tmp_path / "lab"``."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("mmdebstrap", machine.QEMU):
+        (programs / name).write_text(FETCHER)
+        (programs / name).chmod(0o755)
+    lab = tmp_path / "lab"
+    path = f"{programs}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "conformance.lab"],
+        env={**os.environ, "PATH": path, "VTPM_LAB": str(lab)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            wait_for(lambda: (lab / "child").exists() and (lab / "child").read_text() != "")
+            yield process
+        finally:
+            process.kill()
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process that nobody may wait for has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_a_build_that_is_stopped(
+    how: signal.Signals, building: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    """What it started ends as well, after it has cleaned up."""
+    lab = tmp_path / "lab"
+    child = int((lab / "child").read_text())
+    assert not is_over(child)
+    building.send_signal(how)
+    _, said = building.communicate(timeout=20)
+    wait_for(lambda: is_over(child))
+    wait_for(lambda: (lab / "cleaned").exists())
+    if how is signal.SIGINT:
+        assert building.returncode == 130 and "lab: interrupted" in said
+        assert not (lab / "scratch").exists()
+
+
+def test_a_root_that_belongs_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fetcher that was killed has left is removed with its own means."""
+    fetcher = tmp_path / "bin/mmdebstrap"
+    fetcher.parent.mkdir()
+    fetcher.write_text('#!/bin/sh\n[ "$1" = --unshare-helper ] && shift && exec "$@"\n')
+    fetcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fetcher.parent}:{os.environ['PATH']}")
+    scratch = tmp_path / "scratch"
+    theirs = scratch / "root/theirs"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    remove = shutil.rmtree
+
+    def refuses(path: Path) -> None:
+        if theirs.exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(theirs))
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuses)
+    build._clear(scratch)
+    assert not scratch.exists()
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    fetcher.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(LabError, match=f"{theirs}: Permission denied; remove {scratch} as root"):
+        build._clear(scratch)

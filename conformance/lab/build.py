@@ -15,13 +15,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import LabError
-from conformance.lab import images, machine
+from conformance.lab import images, machine, supervise
 
 SUITE = "bookworm"
 
@@ -153,11 +154,11 @@ def _step(
 def _fetch(lab: Lab, fresh: Path) -> None:
     """Let mmdebstrap fetch and unpack the packages; it checks their signatures."""
     scratch = lab.folder / "scratch"
-    _remove(scratch)
+    _clear(scratch)
     scratch.mkdir()
     hook = f'sh "{_HERE / "fetch.sh"}" "$1"'
     command = [
-        *machine.leash(),
+        *(sys.executable, str(_HERE / "supervise.py")),
         "mmdebstrap",
         "--variant=extract",
         f"--include={','.join(PACKAGES)}",
@@ -171,25 +172,51 @@ def _fetch(lab: Lab, fresh: Path) -> None:
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
             env=environment,
             start_new_session=True,
         )
+    assert process.stdin is not None
     try:
         status = process.wait(FETCH_LIMIT)
     except subprocess.TimeoutExpired:
         raise LabError(f"stage packages: not done after {FETCH_LIMIT:g} s; see {log}") from None
     finally:
+        process.stdin.close()  # lets mmdebstrap clean up, if it still runs
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(supervise.GRACE + 5)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        _remove(scratch)
+        with contextlib.suppress(LabError):
+            _clear(scratch)  # the next build tries again, and says what it met
     if status:
         told = [line for line in log.read_text("utf-8", "replace").splitlines() if "E: " in line]
         reason = told[0] if told else f"mmdebstrap ended with {status}"
         raise LabError(f"stage packages: {reason}; see {log}")
+
+
+def _clear(scratch: Path) -> None:
+    """
+    Remove what mmdebstrap has left; without root's rights some of it belongs to others.
+
+    :raises LabError: it cannot be removed.
+    """
+    try:
+        _remove(scratch)
+        return
+    except PermissionError:
+        helper = ["mmdebstrap", "--unshare-helper", "find"]
+        for root in scratch.iterdir():
+            emptied = [*helper, str(root), "-mount", "-mindepth", "1", "-delete"]
+            subprocess.run(emptied, cwd="/", capture_output=True, check=False)
+    try:
+        _remove(scratch)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        raise LabError(f"stage packages: {why}; remove {scratch} as root") from error
 
 
 def _make_images(lab: Lab, fresh: Path) -> None:
