@@ -78,6 +78,8 @@ class Xenstored(threading.Thread):
             buffer += data
             for message in take_messages(buffer):
                 op, payload = message.op, b"0" if message.op == Op.READ else b"1\0"
+                if op == Op.READ and message.payload != b"domid\0":
+                    op, payload = Op.ERROR, b"ENOENT\0"
                 if op == self._refused and not self._error:
                     return
                 if op == self._refused:
