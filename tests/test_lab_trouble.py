@@ -8,16 +8,10 @@ import errno
 import json
 import os
 import resource
-import select
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +22,9 @@ from conformance.cli import main
 from conformance.errors import AdapterError, LabError, RecordingError
 from conformance.judge import Verdict
 from conformance.lab import between, build, machine, session, targets, tools
-from conformance.lab.__main__ import main as lab_main
 from conformance.lab.build import Lab
-from conformance.lab.inside import dom0, guests
 from conformance.lab.targets import LabTarget, Recipe
 from conformance.links import xen, xen_devices
-from conformance.links.xen_peers import ConsolePeer
 from conformance.links.xenstore_wire import Message, Op, take_messages
 from conformance.recorder import Recorder
 from conformance.report.results import Exit
@@ -146,165 +137,6 @@ def test_a_xenstore_that_is_gone(host: Path, capsys: pytest.CaptureFixture[str])
     socket.socket(socket.AF_UNIX).bind(str(host))
     assert main(["run", "backend", "--xen", "3", "--traces", str(host.parent / "traces")]) == 3
     assert f"xenstored at {host}: Connection refused" in capsys.readouterr().err
-
-
-# A dead agent.
-
-
-@pytest.fixture
-def console() -> Iterator[tuple[int, str]]:
-    """A guest's console: the guest's end, and the path of the other."""
-    guest, other = os.openpty()
-    tty.setraw(other)
-    path = os.ttyname(other)
-    os.close(other)
-    yield guest, path
-    with contextlib.suppress(OSError):
-        os.close(guest)
-
-
-@pytest.mark.parametrize(
-    ("last", "said"),
-    [
-        (b"", "did not say 'ready' within 0.5 s"),
-        (b'{"msg": "agent"}\n', "did not say 'ready' within 0.5 s"),
-        (b"[  9.1] Kernel panic - not syncing\n", "before it was ready: its kernel panics"),
-    ],
-    ids=["silent", "only begun", "panic"],
-)
-def test_a_dead_agent(last: bytes, said: str, console: tuple[int, str], tmp_path: Path) -> None:
-    """The judge waits as long as for any target, and says what it waited for."""
-    guest, path = console
-    os.write(guest, last)
-    peer = ConsolePeer(path, comes_first=True)
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        with pytest.raises(AdapterError, match=said):
-            peer.start(Role.FRONTEND, PLACE, recorder, 0.05)
-        peer.stop()
-
-
-READY = b'{"msg": "ready", "protocol": 1, "tpm": "2.0", "can": "orders"}\n'
-
-
-def heard(trace: Path) -> list[str]:
-    """What a guest has said on its console, as the trace has it."""
-    events = [json.loads(line) for line in trace.read_bytes().splitlines()]
-    return [event["text"] for event in events if event["e"] == "console"]
-
-
-@pytest.mark.parametrize("speaks", [False, True], ids=["no agent", "agent"])
-def test_a_guest_that_is_gone(speaks: bool, console: tuple[int, str], tmp_path: Path) -> None:
-    """Its console is closed without a word of farewell; what it said last is kept."""
-    guest, path = console
-    if speaks:
-        os.write(guest, READY)
-    peer = ConsolePeer(path, comes_first=False, speaks=speaks)
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        peer.start(Role.BACKEND, PLACE, recorder, 0.05)
-        os.write(guest, b"Page fault at linear address 0")
-        assert select.select(peer.fds(), [], [], 10)[0]
-        peer.take()
-        os.close(guest)
-        deadline = time.monotonic() + 10
-        while peer.exited is None and time.monotonic() < deadline:
-            select.select(peer.fds(), [], [], 1)
-            peer.take()
-        assert (peer.exited, peer.fds()) == ("its console is gone", [])
-        assert not peer.is_free(0.1, lambda: None)
-        peer.stop()
-    assert heard(tmp_path / "trace")[-1] == "Page fault at linear address 0"
-
-
-def test_an_agent_writes_json_as_it_likes(console: tuple[int, str], tmp_path: Path) -> None:
-    """And what lies on the console from before this run is no fault of it."""
-    guest, path = console
-    old = b'{"msg":"result","id":3,"is":"closed"}\n{"msg":"told",\n'
-    os.write(guest, old + READY.replace(b" ", b""))
-    peer = ConsolePeer(path, comes_first=True)
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        peer.start(Role.FRONTEND, PLACE, recorder, 0.5)
-        peer.stop()
-    assert heard(tmp_path / "trace") == old.decode().splitlines()
-
-
-def test_an_agent_of_another_version(console: tuple[int, str], tmp_path: Path) -> None:
-    """Why its word was not taken is in the message."""
-    guest, path = console
-    os.write(guest, READY.replace(b"1,", b"9,"))
-    peer = ConsolePeer(path, comes_first=True)
-    said = "did not say 'ready' within 0.5 s; .* speaks version 9 of the adapter page"
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        with pytest.raises(AdapterError, match=said):
-            peer.start(Role.FRONTEND, PLACE, recorder, 0.05)
-        peer.stop()
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ('{"msg": "result", "id": 1, "is": "respon[  12.3] tpm tpm0: error -62', "is not JSON"),
-        ('{"msg": "result", "id": 1, "is": "response", "packet": "8z"}', "not in hexadecimal"),
-        ('{"msg": "result", "id": 99, "is": "response"}', "order 99, which is not open"),
-        ('{"msg": "agent"}', "no place here"),
-    ],
-    ids=["torn", "no digits", "unknown order", "begins again"],
-)
-def test_a_line_of_an_agent_that_makes_no_sense(
-    line: str, said: str, console: tuple[int, str], tmp_path: Path
-) -> None:
-    """It is the adapter's fault, not the target's silence, and the trace shows it."""
-    guest, path = console
-    os.write(guest, READY)
-    peer = ConsolePeer(path, comes_first=True)
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        peer.start(Role.FRONTEND, PLACE, recorder, 0.5)
-        peer.order(1, "send", b"\0", 0)
-        os.write(guest, line.encode() + b"\n")
-        assert select.select(peer.fds(), [], [], 10)[0]
-        with pytest.raises(AdapterError, match=said):
-            peer.take()
-        peer.stop()
-    assert heard(tmp_path / "trace") == [line]
-
-
-# A guest on its way up.
-
-
-def come_up(console: tuple[int, str], *words: bytes, stays: bool = True) -> bool:
-    """What is found of a guest that says ``words`` on its console."""
-    guest, path = console
-    fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
-    try:
-        tty.setraw(fd)
-        for word in words:
-            os.write(guest, word)
-        if not stays:
-            os.close(guest)
-        return guests.follow(fd, time.monotonic() + 10, 0.01)
-    finally:
-        os.close(fd)
-
-
-@pytest.mark.parametrize(
-    ("words", "speaks"),
-    [
-        ([b"booting\r\n", b'{"msg": "agent", "kernel": "6"}\r\n'], True),
-        ([b'{"kernel":"6","ms', b'g":"agent"}\n'], True),
-        ([b'booting {"msg": "agent"}\n', b'{"msg": "hello"}\n', b'{"msg": [\n'], False),
-    ],
-    ids=["as the page has it", "compact", "none"],
-)
-def test_a_guest_with_or_without_an_agent(
-    words: list[bytes], speaks: bool, console: tuple[int, str]
-) -> None:
-    """Without one it has come up when it says nothing more."""
-    assert come_up(console, *words) is speaks
-
-
-def test_a_guest_that_ends_on_its_way_up(console: tuple[int, str]) -> None:
-    """It is not waited for."""
-    with pytest.raises(LabError, match=r"does not come up; its console: .*it is gone"):
-        come_up(console, b"halfway\r\n", stays=False)
 
 
 # What comes out of a machine.
@@ -435,22 +267,6 @@ def test_a_guest_that_is_slow_to_come_up(
     guest.close()
     assert slow.speaks == [False, True, True]
     assert slow.created == {"limit": 3.0 * targets.GUEST_LIMIT, "scale": 3.0, "files": []}
-
-
-def test_an_agent_that_is_heard_late(console: tuple[int, str], tmp_path: Path) -> None:
-    """It counts, though the guest was taken for one without."""
-    guest, path = console
-    peer = ConsolePeer(path, comes_first=False, speaks=False)
-    with contextlib.closing(Recorder(tmp_path / "trace", {})) as recorder:
-        peer.start(Role.FRONTEND, PLACE, recorder, 1.0)
-        found = []
-        for line in (b"booting\n", b'{"msg": "agent"}\n'):
-            os.write(guest, line)
-            assert select.select(peer.fds(), [], [], 10)[0]
-            peer.take()
-            found.append(peer.has_agent)
-        peer.stop()
-    assert found == [False, True]
 
 
 # What is played once for several cases.
@@ -648,213 +464,11 @@ def test_a_lab_that_does_not_fit(
 
 # A machine that does not answer.
 
-#: Stands for QEMU: greets on its monitor, takes one order, and then does what is behind it.
-QEMU = """#!/usr/bin/env python3
-import re, signal, socket, sys
-fd = re.search("id=monitor,fd=([0-9]+)", " ".join(sys.argv))[1]
-monitor = socket.socket(fileno=int(fd))
-monitor.sendall(b'{"QMP": {}}\\n')
-monitor.recv(1000)
-monitor.sendall(b'{"return": {}}\\n')
-"""
-
-
-@pytest.fixture
-def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of QEMU's name that stays and says nothing."""
-    program = tmp_path / "bin" / machine.QEMU
-    program.parent.mkdir()
-    program.write_text(QEMU + "signal.pause()\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    return program
-
-
-def test_a_panic_while_the_lab_is_built(
-    qemu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """QEMU ends with Xen: stage and console are named."""
-    qemu.write_text(QEMU + "print('Panic on CPU 0')\n")
-    monkeypatch.setattr(build, "_fetch", lambda lab, fresh: fresh.write_bytes(b""))
-    monkeypatch.setattr(build, "_make_images", lambda lab, fresh: fresh.mkdir())
-    monkeypatch.setattr(build, "_snapshot_key", lambda lab: "key")
-    monkeypatch.setattr(build, "missing_tools", lambda names: "")
-    monkeypatch.setenv("VTPM_LAB", str(tmp_path / "lab"))
-    assert lab_main() == 3
-    console = tmp_path / "lab/boot.log"
-    ended = f"stage boot: QEMU has ended (status 0); its console is in {console}"
-    assert capsys.readouterr().err == f"lab: {ended}\n"
-    assert "Panic" in console.read_text()
-
-
-@pytest.mark.parametrize(
-    ("size", "said"),
-    [(0, "no answer within 0.1 s"), (1 << 22, "bytes of a request are not taken within 0.1 s")],
-    ids=["answer", "request"],
-)
-def test_a_server_in_dom0_that_hangs(size: int, said: str, qemu: Path, tmp_path: Path) -> None:
-    """Whatever it leaves undone, it is waited for as long as it may take."""
-    running = machine.boot(tmp_path, tmp_path / "console")
-    try:
-        with pytest.raises(LabError, match=f"stage load: .*{said}.*/console"):
-            running.send({"do": "load"}, bytes(size), 0.1, "stage load")
-            running.receive(0.1, "stage load")
-    finally:
-        running.end()
-
 
 # What guests have said.
-
-
-def test_consoles_of_guests_are_read_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each from where the last reply ended; of a flood, the end."""
-    monkeypatch.setattr(dom0, "CONSOLES", tmp_path)
-    monkeypatch.setattr(dom0, "MOST_CONSOLE", 8)
-    consoles = dom0.Consoles()
-    assert consoles.news() == b""
-    log = tmp_path / "guest-linux.log"
-    log.write_text("one\n")
-    assert (consoles.news(), consoles.news()) == (b"one\n", b"")
-    with log.open("a") as more:
-        more.write("a long line\n")
-    (tmp_path / "guest-target.log").write_text("two\n")
-    assert consoles.news() == b"ng line\ntwo\n"
-
-
-class Talks:
-    """Stands for a machine whose guest says something while a case is played."""
-
-    def send(self, request: dict[str, object], data: bytes, limit: float, stage: str) -> None:
-        """It is asked."""
-
-    def receive(self, limit: float, stage: str) -> tuple[dict[str, object], bytes]:
-        """It answers."""
-        return {"ok": True, "value": 1, "console": 9}, b"the traceOops: 1\r\n"
-
-
-def test_what_a_guest_said_is_kept_with_its_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It comes with the reply, and goes to the machine's console."""
-    monkeypatch.setattr(Lab, "facts", lambda self: {"guest": "1", "bytecode": ""})
-    monkeypatch.setattr(machine, "resume", lambda snapshot, console: Talks())
-    console = tmp_path / "console"
-    opened = session.Session(Lab(tmp_path), console)
-    console.write_text("(XEN) before\n")
-    assert opened.call("what", 1.0, case="page.size/x") == (1, b"the trace")
-    assert console.read_bytes() == b"(XEN) before\n--- guest, page.size/x ---\nOops: 1\n"
 
 
 # A package that has moved on.
 
 
-def test_a_package_that_has_moved_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What apt says of it is in the message, and where the rest is."""
-    fetcher = tmp_path / "bin/mmdebstrap"
-    fetcher.parent.mkdir()
-    why = "E: Unable to locate package xen-utils-4.17"
-    fetcher.write_text(f"#!/bin/sh\necho 'I: running apt-get'\necho '{why}' >&2\nexit 25\n")
-    fetcher.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fetcher.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(build, "missing_tools", lambda names: "")
-    lab = Lab(tmp_path / "lab")
-    with pytest.raises(LabError) as failed:
-        build.build(lab, lambda said: None)
-    assert str(failed.value) == f"stage packages: {why}; see {lab.folder}/packages.log"
-    assert {path.name for path in lab.folder.iterdir()} == {"packages.log"}
-
-
 # A build that is stopped. What fetches has children of its own, and cleans up when told.
-
-FETCHER = """#!/bin/sh
-trap 'rm -r "$TMPDIR/root"; : >"$TMPDIR/../cleaned"; exit 1' TERM
-mkdir "$TMPDIR/root"
-sleep 1000 &
-echo $! >"$TMPDIR/../child"
-wait
-"""
-
-
-def wait_for(ready: Callable[[], bool], limit: float = 20.0) -> None:
-    """Until ``ready()``; fails if that takes longer than ``limit`` seconds."""
-    deadline = time.monotonic() + limit
-    while not ready():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.01)
-
-
-@pytest.fixture
-def building(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """``make lab`` while it fetches, in ``tmp_path / "lab"``."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("mmdebstrap", machine.QEMU):
-        (programs / name).write_text(FETCHER)
-        (programs / name).chmod(0o755)
-    lab = tmp_path / "lab"
-    path = f"{programs}:{os.environ['PATH']}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "conformance.lab"],
-        env={**os.environ, "PATH": path, "VTPM_LAB": str(lab)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            wait_for(lambda: (lab / "child").exists() and (lab / "child").read_text() != "")
-            yield process
-        finally:
-            process.kill()
-
-
-def is_over(pid: int) -> bool:
-    """Whether a process that nobody may wait for has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_a_build_that_is_stopped(
-    how: signal.Signals, building: "subprocess.Popen[str]", tmp_path: Path
-) -> None:
-    """What it started ends as well, after it has cleaned up."""
-    lab = tmp_path / "lab"
-    child = int((lab / "child").read_text())
-    assert not is_over(child)
-    building.send_signal(how)
-    _, said = building.communicate(timeout=20)
-    wait_for(lambda: is_over(child))
-    wait_for(lambda: (lab / "cleaned").exists())
-    if how is signal.SIGINT:
-        assert building.returncode == 130 and "lab: interrupted" in said
-        assert not (lab / "scratch").exists()
-
-
-def test_a_root_that_belongs_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a fetcher that was killed has left is removed with its own means."""
-    fetcher = tmp_path / "bin/mmdebstrap"
-    fetcher.parent.mkdir()
-    fetcher.write_text('#!/bin/sh\n[ "$1" = --unshare-helper ] && shift && exec "$@"\n')
-    fetcher.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fetcher.parent}:{os.environ['PATH']}")
-    scratch = tmp_path / "scratch"
-    theirs = scratch / "root/theirs"
-    theirs.parent.mkdir(parents=True)
-    theirs.write_text("")
-    remove = shutil.rmtree
-
-    def refuses(path: Path) -> None:
-        if theirs.exists():
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(theirs))
-        remove(path)
-
-    monkeypatch.setattr(shutil, "rmtree", refuses)
-    build._clear(scratch)
-    assert not scratch.exists()
-    theirs.parent.mkdir(parents=True)
-    theirs.write_text("")
-    fetcher.write_text("#!/bin/sh\nexit 1\n")
-    with pytest.raises(LabError, match=f"{theirs}: Permission denied; remove {scratch} as root"):
-        build._clear(scratch)
