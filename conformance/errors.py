@@ -30,6 +30,12 @@ class LabError(ConformanceError):
     exit_code = 3
 
 
+class Interrupted(ConformanceError):
+    """Nobody's fault: it was ended before there was anything to judge."""
+
+    exit_code = 130
+
+
 class RecordingError(ConformanceError):
     """The machine's fault: a trace cannot be written, for example a full disk."""
 

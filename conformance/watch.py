@@ -3,7 +3,6 @@
 ``vtpm-conformance watch``: between a frontend and a backend of this Xen host.
 """
 
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from conformance.links import xen, xen_devices
 from conformance.links.xen_peers import Peer
 from conformance.recorder import Recorder
 from conformance.run import header_of
-from conformance.watching import REDACTED, RedactingRecorder, Watcher, trace_paths
+from conformance.watching import REDACTED, RedactingRecorder, between, trace_paths
 from vtpm_ref.states import Role
 from vtpm_ref.steps import parse_number
 from vtpm_ref.xenbus import Place
@@ -42,6 +41,7 @@ def run(
 
     :param bodies: record what the TPM packets say, too.
     :raises AdapterError: this is no Xen host, or one of the two does not connect.
+    :raises Interrupted: before both have connected.
     """
     ours = xen_devices.own_domid()
     front, back = device(frontend), device(backend)
@@ -73,17 +73,9 @@ def run(
 
 def _serve(links: dict[Role, xen.XenLink], seconds: float) -> None:
     try:
-        for link in links.values():
-            link.start()
-            link.recorder.event("target", tpm="none", can="")
-        watcher = Watcher(links[Role.FRONTEND], links[Role.BACKEND])
-        watcher.connect(CONNECT_LIMIT)
-        deadline = time.monotonic() + seconds
-        watcher.serve(lambda: time.monotonic() > deadline, seconds)
+        with between(links[Role.FRONTEND], links[Role.BACKEND], CONNECT_LIMIT) as watcher:
+            watcher.serve(lambda: False, seconds)
     except KeyboardInterrupt:
         pass  # the usual end; what was recorded is judged
     except OSError as error:
         raise LabError(f"Xen refuses: {error.strerror}") from error
-    finally:
-        for link in links.values():
-            link.stop()

@@ -12,26 +12,24 @@ Standard library only, so that it also runs in a lab's dom0.
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from conformance.errors import AdapterError
+from conformance.errors import AdapterError, Interrupted
 from conformance.links.connection import Connection
 from conformance.links.xen import XenLink
+from conformance.meeting import Meeting
 from conformance.recorder import Recorder
 from vtpm_ref import page
 from vtpm_ref.page import Header
 from vtpm_ref.states import CANCEL, FINISH, FRONTEND, IDLE, SUBMIT, Role
-from vtpm_ref.steps import parse_number
-from vtpm_ref.xenbus import FEATURE_VALUE, PUBLISHED, XenbusState
 
 #: Bytes of the page that a redacted trace shows: the header and that of the packet.
 SHOWN = page.HEADER_SIZE + 10
 
 #: What such a trace adds to its evidence.
 REDACTED = {"bodies": "none"}
-
-_FEATURE = PUBLISHED[2]
 
 
 class RedactingRecorder(Recorder):
@@ -66,36 +64,23 @@ class Watcher:
 
     :param front: the link whose target is the frontend.
     :param back: the link whose target is the backend.
+
+    :ivar meeting: how far both have come to each other.
     """
 
     def __init__(self, front: XenLink, back: XenLink) -> None:
         self._front, self._back = front, back
-        self._pending = False
+        self.meeting = Meeting(front, back)
 
     def connect(self, limit: float) -> None:
         """
-        Meet both; the frontend is served from the moment that its page is there.
+        Hand on what both do until they have connected.
 
         :raises AdapterError: one of them does not come within ``limit`` seconds.
         """
-        front, back = self._front.first, self._back.first
-        front.write({_FEATURE: FEATURE_VALUE})
-        _set_state(front, XenbusState.INIT_WAIT)
-        gref, port = back.grant_page(), back.allocate_port()
-        nodes = {PUBLISHED[0]: str(gref), PUBLISHED[1]: str(port), _FEATURE: FEATURE_VALUE}
-        back.write(nodes, transaction=True)
-        _set_state(back, XenbusState.INITIALISED)
-        self._until(lambda: _state(back) == XenbusState.CONNECTED, limit, "the backend")
-        _set_state(back, XenbusState.CONNECTED)
-        ready = (XenbusState.INITIALISED, XenbusState.CONNECTED)
-        self._until(lambda: _state(front) in ready, limit, "the frontend's page")
-        numbers = [parse_number(front.read(FRONTEND, name)) for name in PUBLISHED[:2]]
-        if None in numbers or not (
-            front.map_page(numbers[0] or 0) and front.bind_port(numbers[1] or 0)
-        ):
-            raise AdapterError("the frontend's page or port could not be used")
-        front.sample()
-        _set_state(front, XenbusState.CONNECTED)
+        self.serve(lambda: self.meeting.together, limit)
+        if not self.meeting.together:
+            raise AdapterError(f"waited {limit:g} s for {self.meeting.awaited}: in vain")
 
     def serve(self, until: Callable[[], bool], limit: float) -> None:
         """Hand on whatever comes until ``until()``, or for ``limit`` seconds."""
@@ -106,67 +91,72 @@ class Watcher:
     def step(self, timeout: float) -> None:
         """Wait at most ``timeout`` seconds, and hand on what has come."""
         front, back = self._front.first, self._back.first
-        if not (front.events or back.events):
+        if not (self.meeting.together and (front.events or back.events)):
             select.select([*self._front.fds(), *self._back.fds()], [], [], timeout)
         self._front.pump()
         self._back.pump()
-        if front.events:
+        if self.meeting.together and front.events:
             front.events = 0
             self._from_front(front, back)
-        if back.events:
+        if self.meeting.together and back.events:
             back.events = 0
             self._from_back(front, back)
+        self.meeting.follow()
 
     def _from_front(self, front: Connection, back: Connection) -> None:
         state = front.load(page.STATE.offset, 1)[0]
         front.sample()
-        if state == SUBMIT and not self._pending:
-            self._pending = True
+        if state == SUBMIT and not self.meeting.pending:
+            self.meeting.pending = True
             self._copy(front, back, state)
         elif state == CANCEL:
             back.store(page.STATE.offset, bytes([CANCEL]))
             back.notify()
-            self._pending = True
+            self.meeting.pending = True
 
     def _from_back(self, front: Connection, back: Connection) -> None:
         state = back.load(page.STATE.offset, 1)[0]
         back.sample()
-        if self._pending and state in (IDLE, FINISH):
-            self._pending = False
+        if self.meeting.pending and state in (IDLE, FINISH):
+            self.meeting.pending = False
             self._copy(back, front, state)
 
     @staticmethod
     def _copy(source: Connection, target: Connection, state: int) -> None:
         """Packet and header first, the state last, then the event."""
-        header = Header.unpack(source.load(0, page.HEADER_SIZE))
+        raw = source.load(0, page.HEADER_SIZE)
+        header = Header.unpack(raw)
         at = page.packet_offset(header.nr_extra_pages)
         size = min(header.length, page.PAGE_SIZE - at)
         if state != IDLE and size:
             target.store(at, source.load(at, size))
-        for field in (page.LENGTH, page.LOCALITY, page.PAD, page.NR_EXTRA_PAGES):
-            frontends = field is not page.LENGTH
-            if not (frontends and target.tester is not FRONTEND):
-                target.store(field.offset, source.load(field.offset, field.size))
+        theirs = (page.LOCALITY, page.PAD, page.NR_EXTRA_PAGES) if source.judged is FRONTEND else ()
+        for field in (page.LENGTH, *theirs):
+            target.store(field.offset, raw[field.offset : field.offset + field.size])
         target.store(page.STATE.offset, bytes([state]))
         target.notify()
 
-    def _until(self, ready: Callable[[], bool], limit: float, awaited: str) -> None:
-        deadline = time.monotonic() + limit
-        while not ready():
-            if time.monotonic() > deadline:
-                raise AdapterError(f"waited {limit:g} s for {awaited}: in vain")
-            fds = [*self._front.fds(), *self._back.fds()]
-            select.select(fds, [], [], 0.05)
-            self._front.pump()
-            self._back.pump()
 
+@contextmanager
+def between(front: XenLink, back: XenLink, limit: float) -> Iterator[Watcher]:
+    """
+    Start both links and stand between them, once both have connected; at the end stop both.
 
-def _state(connection: Connection) -> int | None:
-    return parse_number(connection.read(connection.judged, "state"))
-
-
-def _set_state(connection: Connection, state: XenbusState) -> None:
-    connection.write({"state": str(int(state))})
+    :raises AdapterError: one does not start, or they do not connect within ``limit`` seconds.
+    :raises Interrupted: somebody ends it before.
+    """
+    with ExitStack() as stack:
+        try:
+            for link in (back, front):
+                stack.callback(link.stop)
+                link.start()
+            for link in (back, front):
+                link.recorder.event("target", tpm=back.family.value, can="")
+            watcher = Watcher(front, back)
+            watcher.connect(limit)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted before both had connected: nothing to judge") from None
+        yield watcher
 
 
 def trace_paths(folder: Path) -> dict[Role, Path]:

@@ -40,6 +40,8 @@ def run(folder: Path, questions: list[dict[str, Any]], *, log: bool = True) -> l
     """
     Have the guest do something, and write the traces of both halves into ``folder``.
 
+    :param questions: messages for the guest's agent, or ``{"do": "close"}`` and
+        ``{"do": "reconnect"}`` for its driver.
     :param log: whether xenstored's log is read; without, nodes are seen as on a host
         that writes none.
     :return: what the guest told.

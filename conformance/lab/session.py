@@ -25,6 +25,7 @@ _PARTS = (
     "errors",
     "links",
     "lab/inside",
+    "meeting",
     "play",
     "recorder",
     "targets",

@@ -148,17 +148,33 @@ def test_a_dozen_frontends_at_once(tmp_path: Path) -> None:
     assert set(answers) == set(range(12)) and min(answers.values()) >= 2
 
 
+#: What a driver that goes and comes back keeps, and the backend that it leaves.
+CAME_BACK = {
+    Role.FRONTEND: {"coming-back.published-anew", "connecting.valid-references"},
+    Role.BACKEND: {"coming-back.served", "closing.init-wait"},
+}
+
+
 @pytest.mark.parametrize("log", [True, False], ids=["log", "no log"])
 def test_between_linux_and_the_reference_backend(log: bool, tmp_path: Path) -> None:
-    """Both halves are judged, and their traces say nothing of what the packets carry."""
-    (told,) = between.run(tmp_path, [{"msg": "run", "argv": tools.TOOLS[0]}], log=log)
-    drawn = told["stdout"].strip()
-    assert (told["status"], len(drawn)) == (0, 32)
+    """
+    Both halves are judged, also where the driver goes and comes back.
+
+    Their traces say nothing of what the packets carry.
+    """
+    tool = {"msg": "run", "argv": tools.TOOLS[0]}
+    told = between.run(tmp_path, [tool, {"do": "close"}, {"do": "reconnect"}, tool], log=log)
+    assert [done.get("outcome") for done in told] == [None, "closed", "connected", None]
+    drawn = [told[0]["stdout"].strip(), told[3]["stdout"].strip()]
+    assert [len(text) for text in drawn] == [32, 32] and drawn[0] != drawn[1]
     for role, path in trace_paths(tmp_path).items():
         judgement = judge_file(path)
-        known = {"connecting.submit-when-connected"} if role is Role.FRONTEND else set()
-        assert judgement.complete and judgement.broken == known
-        assert drawn not in path.read_text()
+        front = role is Role.FRONTEND
+        assert judgement.complete
+        assert judgement.broken == ({"connecting.submit-when-connected"} if front else set())
+        verdicts = {clause: judgement.results[clause, role].verdict for clause in CAME_BACK[role]}
+        assert not log or set(verdicts.values()) == {Verdict.KEPT}, verdicts
+        assert not any(text in path.read_text() for text in drawn)
 
 
 def test_a_backend_guest(lab: Lab, tmp_path: Path) -> None:
