@@ -211,6 +211,15 @@ def test_a_page_that_is_published_anew_is_another_page(granted: bool, state: int
     assert broken == (state == 2)
 
 
+def test_a_request_while_the_backend_restarts_is_no_early_one() -> None:
+    """The page has been served once; another that is published has not."""
+    clause = "connecting.submit-when-connected"
+    restart = [*CONNECTED, node(BE, "state", "2")]
+    anew = [node(FE, "ring-ref", "9"), node(FE, "state", "3")]
+    assert judged(FE, clause, *restart, *request()) is Verdict.KEPT
+    assert judged(FE, clause, *restart, *anew, *request()) is Verdict.BROKEN
+
+
 def test_an_event_that_is_seen_before_connected_counts() -> None:
     """Node and event come on two ways; one of the connection before does not count."""
     met = [*CONNECTED[:6], node(FE, "state", "4"), *CONNECTED[7:9]]

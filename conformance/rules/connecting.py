@@ -295,10 +295,18 @@ class FrontendWaits(_OnOwnState):
 
 @rule("connecting.submit-when-connected", "nodes")
 class SubmitWhenConnected(Rule):
-    """A frontend that submits before somebody is there."""
+    """A frontend that submits before somebody was there for what it has published."""
+
+    def begin(self) -> None:
+        self._met = False
+
+    def on_node(self, role: Role, name: str, value: str | None, by: str) -> None:
+        if (role, name) == (FRONTEND, "ring-ref"):
+            self._met = False
+        elif (role, name, value) == (BACKEND, "state", _CONNECTED):
+            self._met = True
 
     def on_state(self, by: Role, old: int, new: int) -> None:
         if by is FRONTEND and new == SUBMIT:
             state = self.scene.nodes.get((BACKEND, "state"))
-            there = self.scene.connected(BACKEND)
-            self.check(there, "the backend's state 4 first", f"SUBMIT while it is {state}")
+            self.check(self._met, "the backend's state 4 first", f"SUBMIT while it is {state}")
