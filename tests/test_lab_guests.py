@@ -18,6 +18,7 @@ from conformance.errors import AdapterError, LabError
 from conformance.lab import machine, session
 from conformance.lab.build import Lab
 from conformance.lab.inside import dom0, guests
+from conformance.lab.inside import guest as guest_agent
 from conformance.links.xen_peers import ConsolePeer
 from conformance.recorder import Recorder
 from vtpm_ref.states import Role
@@ -240,3 +241,19 @@ def test_what_a_guest_said_is_kept_with_its_case(
     console.write_text("(XEN) before\n")
     assert opened.call("what", 1.0, case="page.size/x") == (1, b"the trace")
     assert console.read_bytes() == b"(XEN) before\n--- guest, page.size/x ---\nOops: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (
+            b"3,381,6510567,-;tpm tpm0: error -62\n DEVICE=c10\n",
+            "[    6.510567] tpm tpm0: error -62",
+        ),
+        (b"30,9,5,-,caller=T1;systemd: started\n", ""),
+    ],
+    ids=["error", "information"],
+)
+def test_errors_of_the_guests_kernel(record: bytes, said: str) -> None:
+    """The agent says them, with their time, so that they tear none of its own lines."""
+    assert guest_agent.error_in(record) == said

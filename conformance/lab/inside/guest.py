@@ -37,6 +37,9 @@ _OUTCOMES = {
     errno.ENXIO: "refused",
 }
 
+#: The kernel's log, how much of it goes to the console by itself, and which levels matter.
+_LOG, _CONSOLE_LEVEL, _WORST = Path("/dev/kmsg"), Path("/proc/sys/kernel/printk"), range(4)
+
 #: Seconds that an order waits for the device to be there, and for it to be free.
 PATIENCE = 20.0
 
@@ -199,10 +202,38 @@ class Agent:
             self._device.send(packet)
         self._say(msg="told", id=message.get("id"), seconds=time.monotonic() - start)
 
+    def follow_kernel(self) -> None:
+        """
+        Say the kernel's errors, one line each, for ever.
+
+        The kernel itself would write into the middle of the agent's lines; only its last
+        words still do.
+        """
+        log = os.open(_LOG, os.O_RDONLY)
+        os.lseek(log, 0, os.SEEK_END)
+        _CONSOLE_LEVEL.write_text("1")
+        while True:
+            with contextlib.suppress(BrokenPipeError):  # some records were lost
+                if text := error_in(os.read(log, 8192)):
+                    self._write(text)
+
     def _say(self, **message: object) -> None:
+        self._write(json.dumps(message))
+
+    def _write(self, line: str) -> None:
         with self._say_lock:
-            sys.stdout.write(json.dumps(message) + "\n")
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
+
+
+def error_in(record: bytes) -> str:
+    """A record of the kernel's log as its console has it; empty if it is no error."""
+    head, _, text = record.partition(b";")
+    level, _, stamp, *_ = head.split(b",")
+    if int(level) & 7 not in _WORST:
+        return ""
+    said = text.split(b"\n")[0].decode("ascii", "replace")
+    return f"[{int(stamp) / 1e6:12.6f}] {said}"
 
 
 def make_raw(fd: int) -> None:
@@ -218,8 +249,10 @@ def main() -> None:
     """Serve on standard input, which is the console."""
     with contextlib.suppress(termios.error):
         make_raw(0)
+    agent = Agent()
+    threading.Thread(target=agent.follow_kernel, daemon=True).start()
     print(json.dumps({"msg": "agent", "kernel": os.uname().release}), flush=True)
-    Agent().serve()
+    agent.serve()
 
 
 if __name__ == "__main__":
