@@ -88,6 +88,8 @@ class LabTarget:
         self._workers: ThreadPoolExecutor | None = None
         self._twins: dict[str, str] = {}
         self._ahead: dict[str, Future[str]] = {}
+        #: By what a case needs: why one did not apply, so that no other is started in vain.
+        self._lacks: dict[str, str] = {}
         self._own = threading.local()
         self._open: set[_Machine] = set()
         self._closed = False
@@ -162,6 +164,9 @@ class LabTarget:
     def _play(self, case: str, header: dict[str, object], path: Path, scale: float) -> str:
         """In a worker's thread, with a machine of its own."""
         _remove(path)
+        needs = CASES[case].needs if case in CASES else ""
+        if needs in self._lacks:
+            return self._lacks[needs]
         machine = self._machine(scale)
         facts = self._facts
         request = {
@@ -195,7 +200,10 @@ class LabTarget:
             self._end(machine)
         elif said["agent"] and not machine.speaks:
             machine.speaks = True  # it was slow to come up; now it can be given orders
+            self._lacks.clear()
             return self._play(case, header, path, scale)
+        if said["skipped"]:
+            self._lacks[needs] = said["skipped"]
         return str(said["skipped"])
 
     def _machine(self, scale: float) -> "_Machine":
