@@ -56,8 +56,6 @@ CONTROLS: dict[str, tuple[str, str]] = {
     # Closing and coming back.
     "closing.gone/state-0": ("closing.backend-lets-go/closed", "Closing, then Closed, for the 0"),
     "closing.closed-last/flooded": ("closing.closed-last/ordered", "no event"),
-    "closing.own-state/closing": (_ONE_ANSWER, "the backend's state is left alone"),
-    "closing.own-state/closed": (_ONE_ANSWER, "the backend's state is left alone"),
     "closing.frontend-follows/closed": ("closing.frontend-follows/closing", "Closing first"),
     "coming-back.new-references/page-and-port": (_AGAIN, "Closed before the new nodes"),
     "coming-back.new-references/page": (_AGAIN, "Closed before the new nodes"),

@@ -3,6 +3,7 @@
 Targets that are Python objects, each with one defect; ``python -m`` serves one as a program.
 """
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,6 +15,9 @@ from vtpm_ref.xenbus import Place
 
 #: What ``--object`` can name that is no factory.
 NOTHING = None
+
+#: Never readable.
+_NEVER = os.eventfd(0, os.EFD_CLOEXEC)
 
 
 class _WrongTag(StandIn):
@@ -66,8 +70,13 @@ def interrupts(place: Place) -> Target:
 
 
 class _NeverFinishes(StandIn):
+    """Could be done at any moment, as a real TPM that works for itself."""
+
     def finished(self, timeout: float) -> bool:
         return False
+
+    def fileno(self) -> int:
+        return _NEVER
 
 
 def never_finishes(place: Place) -> Target:
