@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What a tester does to a target; one module per page."""
+"""What a tester does to a target; one module per page, and two for closing and coming back."""
 
 from conformance.cases import (
     cancellation,
     closing,
+    coming_back,
     connecting,
     exchange,
     locality,
@@ -23,6 +24,7 @@ __all__ = [
     "Case",
     "cancellation",
     "closing",
+    "coming_back",
     "connecting",
     "exchange",
     "locality",
