@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.stepping import BE, FE, REQUEST, RESPONSE, Steps, drive, state_of
+from tests.stepping import BE, FE, REQUEST, RESPONSE, SUBMITTED, TAKEN, Steps, drive, state_of
 from vtpm_ref.backend import Backend
 from vtpm_ref.backend import Step as BackendStep
 from vtpm_ref.frontend import Frontend
@@ -37,22 +37,12 @@ from vtpm_ref.steps import (
 )
 from vtpm_ref.xenbus import XenbusState
 
-HEADER = b"\x0c\x00\x00\x00\x01\x00\x00\x00"
-
 CONNECTED = Backend(step=BackendStep.REST, shown=XenbusState.CONNECTED, gref=8, remote=1, port=2)
 
 
 def working(machine: Backend = CONNECTED) -> Any:
     """A backend whose TPM works on ``REQUEST``."""
-    return drive(
-        machine.event(),
-        [
-            (Load(4, 1), b"\x01"),
-            (Load(0, 8), HEADER),
-            (Load(8, 12), REQUEST),
-            (Execute(REQUEST, 0), None),
-        ],
-    )
+    return drive(machine.event(), TAKEN)
 
 
 # The frontend.
@@ -90,14 +80,7 @@ def test_a_request_ends_without_a_response_when_the_frontend_closes() -> None:
     """First the user is told, then the state changes."""
     busy = drive(
         Frontend.connected().submit(REQUEST),
-        [
-            (Load(4, 1), b"\x00"),
-            (Store(8, REQUEST), None),
-            (Store(0, b"\x0c\x00\x00\x00"), None),
-            (Store(5, b"\x00"), None),
-            (Store(4, b"\x01"), None),
-            (Notify(), None),
-        ],
+        SUBMITTED,
     )
     drive(
         busy.close(),
@@ -236,9 +219,7 @@ def test_a_command_of_a_lost_connection_ends_for_nobody() -> None:
     )
     assert (gone.tpm_busy, gone.orphaned) == (True, True)
     rests = replace(gone, step=BackendStep.REST, shown=XenbusState.CONNECTED, gref=9, port=4)
-    waits = drive(
-        rests.event(), [(Load(4, 1), b"\x01"), (Load(0, 8), HEADER), (Load(8, 12), REQUEST)]
-    )
+    waits = drive(rests.event(), TAKEN[:3])
     assert (waits.operation, waits.step) == (None, BackendStep.DRAIN)
     assert waits.completed(RESPONSE).operation == Execute(REQUEST, 0)
 

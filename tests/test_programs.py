@@ -5,8 +5,17 @@ The programs of the two reference machines, row by row, each step written by han
 
 import pytest
 
-from tests.stepping import BE, FE, REQUEST, RESPONSE, Steps, drive, state_of
-from vtpm_ref import page
+from tests.stepping import (
+    BE,
+    FE,
+    REQUEST,
+    RESPONSE,
+    SUBMITTED,
+    TAKEN,
+    Steps,
+    drive,
+    state_of,
+)
 from vtpm_ref.backend import Backend
 from vtpm_ref.backend import Step as BackendStep
 from vtpm_ref.frontend import Frontend
@@ -31,8 +40,6 @@ from vtpm_ref.steps import (
     WriteNodes,
 )
 from vtpm_ref.xenbus import XenbusState
-
-HEADER = page.Header(length=12, state=1).pack()
 
 
 @pytest.mark.parametrize("step", ["WAIT_FRONTEND", "DOWN", "REST", "DRAIN", "WORKING"])
@@ -66,12 +73,6 @@ READY: Steps = [
 JOINED: Steps = [(Map(1, 8), True), (Bind(1, 7), 5), (state_of(BE, 4), None)]
 LOOKED: Steps = [(Load(4, 1), b"\x00")]
 AT_REST = Backend(step=BackendStep.REST, shown=XenbusState.CONNECTED, gref=8, remote=7, port=5)
-TAKEN: Steps = [
-    (Load(4, 1), b"\x01"),
-    (Load(0, 8), HEADER),
-    (Load(8, 12), REQUEST),
-    (Execute(REQUEST, 0), None),
-]
 
 
 def test_a_backend_connects() -> None:
@@ -235,14 +236,6 @@ MET: Steps = [
     (state_of(FE, 4), None),
 ]
 UNUSED = Frontend(step=FrontendStep.READY, gref=8, port=7, was_connected=True)
-SUBMITTED: Steps = [
-    (Load(4, 1), b"\x00"),
-    (Store(8, REQUEST), None),
-    (Store(0, b"\x0c\x00\x00\x00"), None),
-    (Store(5, b"\x00"), None),
-    (Store(4, b"\x01"), None),
-    (Notify(), None),
-]
 
 
 def test_a_frontend_connects() -> None:
